@@ -1,0 +1,91 @@
+//! Log entries and hard state in our own types.
+
+use bytes::Bytes;
+use raft::eraftpb;
+use remex_model::{Index, NodeId, Term};
+
+/// What an entry's payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// An encoded [`remex_model::Batch`], or nothing (Raft's own entry at the start of a term).
+    Data,
+}
+
+impl EntryKind {
+    /// The byte that stands for the kind on disk and on the wire.
+    #[must_use]
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Self::Data => 0,
+        }
+    }
+
+    /// The kind that a byte stands for, if this version knows it.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Data),
+            _ => None,
+        }
+    }
+}
+
+/// One entry of the replicated log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its position.
+    pub index: Index,
+    /// The term of the leader that made it.
+    pub term: Term,
+    /// What the payload is.
+    pub kind: EntryKind,
+    /// The payload.
+    pub data: Bytes,
+}
+
+/// What a node must not forget between two elections (Raft §5.1, "persistent state").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The latest term that it has seen.
+    pub term: Term,
+    /// Whom it voted for in that term.
+    pub vote: Option<NodeId>,
+    /// Last entry known to be committed. A hint: it may lag behind after a crash.
+    pub commit: Index,
+}
+
+impl Entry {
+    pub(crate) fn from_raft(entry: eraftpb::Entry) -> Self {
+        Self {
+            index: Index(entry.index),
+            term: Term(entry.term),
+            kind: EntryKind::Data,
+            data: entry.data,
+        }
+    }
+
+    pub(crate) fn to_raft(&self) -> eraftpb::Entry {
+        eraftpb::Entry {
+            index: self.index.get(),
+            term: self.term.get(),
+            data: self.data.clone(),
+            ..eraftpb::Entry::default()
+        }
+    }
+}
+
+impl HardState {
+    pub(crate) fn from_raft(state: &eraftpb::HardState) -> Self {
+        let vote = (state.vote != 0).then_some(NodeId(state.vote));
+        Self { term: Term(state.term), vote, commit: Index(state.commit) }
+    }
+
+    pub(crate) fn to_raft(self) -> eraftpb::HardState {
+        eraftpb::HardState {
+            term: self.term.get(),
+            vote: self.vote.map_or(0, NodeId::get),
+            commit: self.commit.get(),
+            ..eraftpb::HardState::default()
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The end of the log in memory, as the Raft library reads it.
+//!
+//! Holds every entry that is not yet applied and a bounded number of applied ones for followers
+//! that lag a little. Entries before that are read from the log on disk: the library asks
+//! through [`Storage::entries`], is told "temporarily unavailable", and asks again once they
+//! were fetched. Terms of all entries are known by runs, which are few.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{Error, GetEntriesContext, RaftState, Storage, StorageError};
+
+/// A request of the library for entries that are no longer in memory.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    pub(crate) context: GetEntriesContext,
+}
+
+/// The end of the log.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    hard_state: HardState,
+    conf_state: ConfState,
+    /// First entry of the log on disk.
+    first_index: u64,
+    /// Last entry of the log.
+    last_index: u64,
+    /// First index and term of each run of entries with one term; the first run covers
+    /// `first_index - 1` too.
+    terms: Vec<(u64, u64)>,
+    /// Entries in memory: a suffix of the log.
+    entries: VecDeque<Entry>,
+    entries_bytes: usize,
+    entries_bytes_max: usize,
+    /// Entries read from disk for a follower that is far behind.
+    fetched: Vec<Entry>,
+    wanted: RefCell<Vec<Wanted>>,
+}
+
+impl Tail {
+    pub(crate) fn new(
+        hard_state: HardState,
+        voters: Vec<u64>,
+        first_index: u64,
+        terms: Vec<(u64, u64)>,
+        entries: Vec<Entry>,
+        last_index: u64,
+        entries_bytes_max: usize,
+    ) -> Self {
+        let mut conf_state = ConfState::default();
+        conf_state.set_voters(voters);
+        let entries_bytes = entries.iter().map(weight).sum();
+        Self {
+            hard_state,
+            conf_state,
+            first_index,
+            last_index,
+            terms,
+            entries: entries.into(),
+            entries_bytes,
+            entries_bytes_max,
+            fetched: Vec::new(),
+            wanted: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Adds entries; those at or behind the first are replaced.
+    pub(crate) fn append(&mut self, entries: &[Entry]) {
+        let Some(first) = entries.first() else { return };
+        self.truncate(first.index);
+        for entry in entries {
+            assert_eq!(entry.index, self.last_index + 1, "entries follow each other");
+            if self.terms.last().is_none_or(|&(_, term)| term != entry.term) {
+                self.terms.push((entry.index, entry.term));
+            }
+            self.last_index = entry.index;
+            self.entries_bytes += weight(entry);
+            self.entries.push_back(entry.clone());
+        }
+    }
+
+    fn truncate(&mut self, from: u64) {
+        while self.entries.back().is_some_and(|entry| entry.index >= from) {
+            let entry = self.entries.pop_back().expect("just looked at");
+            self.entries_bytes -= weight(&entry);
+        }
+        while self.terms.last().is_some_and(|&(first, _)| first >= from) {
+            self.terms.pop();
+        }
+        self.last_index = self.last_index.min(from - 1);
+        self.fetched.retain(|entry| entry.index < from);
+    }
+
+    /// Forgets applied entries beyond the bound.
+    pub(crate) fn shrink(&mut self, applied: u64) {
+        while self.entries_bytes > self.entries_bytes_max
+            && self.entries.front().is_some_and(|entry| entry.index <= applied)
+        {
+            let entry = self.entries.pop_front().expect("just looked at");
+            self.entries_bytes -= weight(&entry);
+        }
+    }
+
+    /// Requests of the library that [`Storage::entries`] could not answer since the last call.
+    pub(crate) fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(self.wanted.get_mut())
+    }
+
+    /// Takes entries that were read from disk, unless the log has changed there since.
+    pub(crate) fn set_fetched(&mut self, mut entries: Vec<Entry>) {
+        let unchanged = entries
+            .iter()
+            .take_while(|entry| self.term_of(entry.index) == Some(entry.term))
+            .count();
+        entries.truncate(unchanged);
+        self.fetched = entries;
+    }
+
+    fn memory_first(&self) -> u64 {
+        self.entries.front().map_or(self.last_index + 1, |entry| entry.index)
+    }
+
+    fn term_of(&self, index: u64) -> Option<u64> {
+        if index + 1 < self.first_index || index > self.last_index {
+            return None;
+        }
+        if index == 0 {
+            return Some(0);
+        }
+        let run = self.terms.partition_point(|&(first, _)| first <= index);
+        Some(self.terms.get(run.checked_sub(1)?)?.1)
+    }
+}
+
+/// Bytes that an entry takes in memory, about.
+fn weight(entry: &Entry) -> usize {
+    entry.data.len() + 128
+}
+
+/// Entries from an iterator up to a number of bytes, at least one.
+fn bounded<'a>(entries: impl Iterator<Item = &'a Entry>, bytes_max: Option<u64>) -> Vec<Entry> {
+    let mut bytes: u64 = 0;
+    let mut out = Vec::new();
+    for entry in entries {
+        bytes = bytes.saturating_add(weight(entry) as u64);
+        if !out.is_empty() && bytes_max.is_some_and(|max| bytes > max) {
+            break;
+        }
+        out.push(entry.clone());
+    }
+    out
+}
+
+impl Storage for Tail {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.hard_state.clone(), self.conf_state.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        let max_size = max_size.into();
+        if low < self.first_index {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        if high > self.last_index + 1 {
+            return Err(Error::Store(StorageError::Unavailable));
+        }
+        let memory_first = self.memory_first();
+        if low >= memory_first {
+            let skip = usize::try_from(low - memory_first).map_err(overflow)?;
+            let take = usize::try_from(high - low).map_err(overflow)?;
+            return Ok(bounded(self.entries.iter().skip(skip).take(take), max_size));
+        }
+        let fetched = self.fetched.iter().skip_while(|entry| entry.index < low);
+        let found = bounded(fetched.take_while(|entry| entry.index < high), max_size);
+        if found.first().is_some_and(|entry| entry.index == low) {
+            return Ok(found);
+        }
+        if context.can_async() {
+            self.wanted.borrow_mut().push(Wanted { low, high, context });
+            return Err(Error::Store(StorageError::LogTemporarilyUnavailable));
+        }
+        Err(Error::Store(StorageError::Unavailable))
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index + 1 < self.first_index {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        self.term_of(index).ok_or(Error::Store(StorageError::Unavailable))
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.first_index)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last_index)
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}
+
+fn overflow(error: std::num::TryFromIntError) -> Error {
+    Error::Store(StorageError::Other(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64, term: u64) -> Entry {
+        Entry { index, term, data: vec![0; 100].into(), ..Entry::default() }
+    }
+
+    fn tail() -> Tail {
+        let mut tail =
+            Tail::new(HardState::default(), vec![1], 1, Vec::new(), Vec::new(), 0, 4 * 228);
+        tail.append(&[entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2), entry(5, 3)]);
+        tail
+    }
+
+    fn indexes(entries: &[Entry]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.index).collect()
+    }
+
+    #[test]
+    fn terms_are_known_by_runs() {
+        let tail = tail();
+        let terms: Vec<_> = (0..=5).map(|index| tail.term(index).unwrap()).collect();
+        assert_eq!(terms, [0, 1, 1, 2, 2, 3]);
+        assert!(tail.term(6).is_err());
+    }
+
+    #[test]
+    fn appending_below_the_end_replaces_what_follows() {
+        let mut tail = tail();
+        tail.append(&[entry(3, 4)]);
+        assert_eq!(tail.last_index().unwrap(), 3);
+        assert_eq!(tail.term(3).unwrap(), 4);
+        assert!(tail.term(4).is_err());
+        assert_eq!(tail.terms, [(1, 1), (3, 4)]);
+    }
+
+    #[test]
+    fn what_left_memory_is_fetched_and_then_served() {
+        let mut tail = tail();
+        tail.shrink(4);
+        assert_eq!(tail.memory_first(), 2);
+        let low = tail.entries(1, 4, None, GetEntriesContext::empty(true));
+        assert!(matches!(low, Err(Error::Store(StorageError::LogTemporarilyUnavailable))));
+        let wanted = tail.take_wanted();
+        assert_eq!((wanted[0].low, wanted[0].high), (1, 4));
+        tail.set_fetched(vec![entry(1, 1), entry(2, 1)]);
+        let served = tail.entries(1, 4, None, GetEntriesContext::empty(true)).unwrap();
+        assert_eq!(indexes(&served), [1, 2]);
+    }
+
+    #[test]
+    fn fetched_entries_of_a_replaced_suffix_are_not_served() {
+        let mut tail = tail();
+        tail.append(&[entry(2, 9)]);
+        tail.set_fetched(vec![entry(1, 1), entry(2, 1)]);
+        assert_eq!(indexes(&tail.fetched), [1]);
+    }
+
+    #[test]
+    fn unapplied_entries_are_never_forgotten() {
+        let mut tail = tail();
+        tail.shrink(0);
+        assert_eq!(tail.memory_first(), 1);
+    }
+}

@@ -1,1 +1,49 @@
-//! Placeholder front page.
+//! The HTTP surfaces of Remex: the native API under `/v1`, and beside it one folder for every
+//! dialect that imitates another store.
+//!
+//! The idea: a surface translates. It decodes a request into the vocabulary of `remex-model`,
+//! calls the port [`remex_model::Service`] (or asks [`remex_model::Admin`]), and encodes what
+//! comes back. It decides nothing about data, and it sees neither consensus nor log nor state, so
+//! that everything here can be tested against a fake `Service` in memory.
+//!
+//! ```text
+//! serve ─► layers (request id, deadline, body bound, served-by, problem) ─► native ─► Service, Admin
+//! ```
+//!
+//! Invariants:
+//! - What every surface needs lives in `layers`; what one dialect alone means lives in its folder.
+//!   Deleting the folder of a dialect and its lines in this file leaves the workspace building.
+//! - No body is read without a bound and a deadline.
+//! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it.
+//! - Whether a failed write was applied is said by the `Service`; nothing here upgrades `unknown`
+//!   to `not applied`.
+//! - Keys are taken from the raw path: dots, double slashes and percent signs are data.
+//!
+//! Not here yet: watches, transactions, leases, authentication, TLS, compression, the console.
+
+mod layers;
+mod native;
+mod server;
+mod surface;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use server::serve;
+pub use surface::{Options, Surface};
+
+use surface::Shared;
+
+/// All routes of the surface as one router, to be served by [`serve`] or mounted in a program of
+/// one's own. The layers are part of it.
+pub fn router(surface: Surface) -> Router {
+    let shared = Arc::new(Shared::new(surface));
+    layers::wrap(routes(&shared), shared)
+}
+
+/// The routes without the layers: one line for each dialect.
+fn routes(shared: &Arc<Shared>) -> Router {
+    let router = Router::new();
+    native::register(router, shared)
+}

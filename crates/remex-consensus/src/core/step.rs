@@ -130,7 +130,8 @@ impl Core {
         mut commands: Vec<Proposed>,
         effects: &mut Vec<Effect>,
     ) {
-        if self.leadership.role != Role::Leader || self.leadership.term != term {
+        // Asked of the library itself: an event before this one may have ended the leadership.
+        if !self.leads() || self.raft.raft.term != term.get() {
             return;
         }
         if !self.intake.is_new(term, session, batch) {
@@ -219,10 +220,18 @@ impl Core {
         }
     }
 
+    fn leads(&self) -> bool {
+        self.raft.raft.state == StateRole::Leader
+    }
+
     /// Appends proposals to the leader's log, as batches. False if the log takes none now.
     fn append(&mut self, proposals: &[Proposed]) -> bool {
         if proposals.is_empty() {
             return true;
+        }
+        if !self.leads() {
+            // The library would pass the proposal on by itself, outside the bookkeeping of terms.
+            return false;
         }
         let mut batch = BatchBuilder::new(self.time_ms);
         for proposed in proposals {

@@ -10,6 +10,11 @@ pub trait Admin: fmt::Debug + Send + Sync + 'static {
     fn node(&self) -> NodeInfo;
     /// How this node is doing.
     fn status(&self) -> NodeStatus;
+    /// The leader that this node knows: the same as in [`Admin::status`]. Every answer of a
+    /// surface names it, so an implementation that can tell it for less should.
+    fn leader(&self) -> Option<NodeId> {
+        self.status().leader
+    }
     /// The cluster as this node sees it.
     fn cluster(&self) -> ClusterView;
     /// Checks behind `/readyz`: the node takes requests if all are good.

@@ -1,2 +1,28 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask VERB`: reads the verb, runs it, exits with its success.
+
+use std::env;
+
+use anyhow::bail;
+use xtask::verbs;
+
+const USAGE: &str = "usage: cargo xtask VERB
+  verify [--no-test]    format, tidy, clippy, tests, rustdoc; writes nothing
+  fix-all               what clippy and rustfmt can fix by themselves
+  golden [ARGS]         rewrite the expected output of the golden tests, then read the diff
+  sim SEED              replay one seed in the simulator
+  sim --seeds N         run N seeds (more arguments go to the simulator as they are)
+  tidy                  check the repository itself";
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["verify"] => verbs::verify(true),
+        ["verify", "--no-test"] => verbs::verify(false),
+        ["fix-all"] => verbs::fix_all(),
+        ["golden", rest @ ..] => verbs::golden(rest),
+        ["sim", rest @ ..] if !rest.is_empty() => verbs::sim(rest),
+        ["tidy"] => verbs::tidy(),
+        _ => bail!("{USAGE}"),
+    }
+}

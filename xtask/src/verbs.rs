@@ -1,0 +1,102 @@
+//! The verbs.
+
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::tidy::{self, Tree};
+
+/// The environment variable that makes golden tests rewrite their expected output.
+pub const GOLDEN_VARIABLE: &str = "REMEX_GOLDEN";
+
+/// The root of the repository.
+///
+/// # Panics
+/// Never: this crate lies one folder below the root.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies one folder below the root").to_owned()
+}
+
+/// Everything that must hold before a change is merged. Writes nothing into the working tree.
+///
+/// # Errors
+/// At the first check that fails.
+pub fn verify(with_tests: bool) -> anyhow::Result<()> {
+    cargo("format", &["fmt", "--all", "--check"], &[])?;
+    tidy()?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    cargo("clippy", &clippy, &[])?;
+    if with_tests {
+        cargo("tests", &["test", "--workspace", "--locked"], &[])?;
+    }
+    let rustdoc = ["doc", "--workspace", "--no-deps", "--locked"];
+    cargo("rustdoc", &rustdoc, &[("RUSTDOCFLAGS", "-D warnings")])
+}
+
+/// Lets clippy and rustfmt repair what they can.
+///
+/// # Errors
+/// If one of them fails.
+pub fn fix_all() -> anyhow::Result<()> {
+    let fix = ["clippy", "--fix", "--allow-dirty", "--allow-staged", "--workspace"];
+    cargo("clippy --fix", &[fix.as_slice(), &["--all-targets"]].concat(), &[])?;
+    cargo("format", &["fmt", "--all"], &[])
+}
+
+/// Rewrites the expected output of golden tests. Further arguments go to `cargo test`, for
+/// example `-p remex-state`.
+///
+/// # Errors
+/// If a test fails for another reason than its expected output.
+pub fn golden(arguments: &[&str]) -> anyhow::Result<()> {
+    let scope: &[&str] = if arguments.is_empty() { &["--workspace"] } else { arguments };
+    cargo("golden", &[&["test"], scope].concat(), &[(GOLDEN_VARIABLE, "write")])
+}
+
+/// Runs the simulator, optimized.
+///
+/// # Errors
+/// If a seed fails; the simulator has said how to replay it.
+pub fn sim(arguments: &[&str]) -> anyhow::Result<()> {
+    let run = ["run", "--release", "--locked", "--package", "remex-sim", "--"];
+    cargo("simulator", &[run.as_slice(), arguments].concat(), &[])
+}
+
+/// Checks the repository itself.
+///
+/// # Errors
+/// Lists everything that is not tidy.
+pub fn tidy() -> anyhow::Result<()> {
+    say("tidy")?;
+    let findings = tidy::check(&Tree::read(&root())?);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let list: String = findings.iter().map(|finding| format!("\n  {finding}")).collect();
+    bail!("{} findings:{list}", findings.len())
+}
+
+/// Runs cargo at the root of the repository under a heading.
+fn cargo(heading: &str, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    say(heading)?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(root())
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("{heading} failed: cargo {}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn say(heading: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stderr(), "\n== {heading} ==").context("writing to standard error")
+}

@@ -53,6 +53,6 @@ pub use delete::{Delete, DeletePrefix, Deleted};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Code, Error, Outcome, Problem};
 pub use get::{Consistency, Entry, Get};
-pub use list::{Item, List, Page, Pages};
+pub use list::{Item, Key, List, Page, Pages};
 pub use nodes::{Cluster, Member, Node, Quorum, Status, Version};
 pub use put::{Put, PutResult};

@@ -80,6 +80,11 @@ impl Cluster {
         &self.nodes
     }
 
+    /// The nodes, `n1` first.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
     /// One node, counted from 0.
     ///
     /// # Panics
@@ -107,7 +112,7 @@ impl Cluster {
     /// # Errors
     /// If one exits, or is not ready after [`PATIENCE`]; shows all logs.
     pub fn wait_ready(&mut self) -> anyhow::Result<()> {
-        let mut running = self.nodes.iter_mut().filter(|node| node.process_id().is_some());
+        let mut running = self.nodes.iter_mut().filter(|node| node.is_started());
         let outcome = running.try_for_each(Node::wait_ready);
         outcome.with_context(|| self.log_tails())
     }
@@ -119,7 +124,7 @@ impl Cluster {
             let status = node.look("/v1/status").ok()?.json().ok()?;
             (status["role"] == "leader").then(|| (status["term"].as_u64(), index))
         };
-        let leaders = self.nodes.iter().enumerate().filter(|(_, node)| node.process_id().is_some());
+        let leaders = self.nodes.iter().enumerate().filter(|(_, node)| node.is_started());
         leaders.filter_map(leads).max().map(|(_, index)| index)
     }
 
@@ -143,7 +148,7 @@ impl Cluster {
     /// The end of every node's outputs, for messages.
     #[must_use]
     pub fn log_tails(&self) -> String {
-        self.nodes.iter().map(Node::log_tail).collect()
+        self.nodes.iter().map(|node| node.logs().tail()).collect()
     }
 
     fn keep_bundle(&mut self) {

@@ -12,9 +12,12 @@
 mod fleet;
 mod node;
 pub mod ports;
+mod process;
 
 pub use fleet::{Cluster, Plan};
 pub use node::Node;
+pub use process::{Logs, Process};
+pub use rustix::process::Signal;
 
 use std::time::Duration;
 

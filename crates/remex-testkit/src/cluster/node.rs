@@ -1,26 +1,20 @@
 //! One `remex serve` process and its directory.
 
-use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::PATIENCE;
+use super::process::{Logs, POLL_PAUSE, Process};
 use crate::http::{Failure, HttpClient, Reply};
 
-/// Pause between two looks at something that only shows by asking.
-const POLL_PAUSE: Duration = Duration::from_millis(10);
-
 /// How long one look at a node may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How many bytes of a node's log a failure shows.
-const LOG_BYTES_SHOWN: usize = 8 * 1024;
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One node: what it takes to start it, and its process while it runs.
 #[derive(Debug)]
@@ -28,39 +22,45 @@ pub struct Node {
     name: String,
     binary: PathBuf,
     arguments: Vec<String>,
-    directory: PathBuf,
+    data_directory: PathBuf,
     address: SocketAddr,
     peer_address: SocketAddr,
-    process: Option<Child>,
+    logs: Logs,
+    process: Option<Process>,
 }
 
 impl Node {
-    /// A node that is not started. Its data and logs live under `directory`.
+    /// A node that is not started. Its data is kept in `directory/NAME`, its logs beside it; the
+    /// addresses are those for clients and for peers.
     #[must_use]
     pub fn new(
         name: &str,
         binary: &Path,
         directory: &Path,
         addresses: (SocketAddr, SocketAddr),
-        extra: &[String],
+        further_arguments: &[String],
     ) -> Self {
         let (address, peer_address) = addresses;
-        let data = directory.join(name);
-        let mut arguments: Vec<String> = ["serve", "--name", name, "--data-dir"]
-            .into_iter()
-            .map(str::to_owned)
-            .chain([data.display().to_string()])
-            .collect();
-        arguments.extend(["--listen".to_owned(), address.to_string()]);
-        arguments.extend(["--peer-listen".to_owned(), peer_address.to_string()]);
-        arguments.extend_from_slice(extra);
+        let data_directory = directory.join(name);
+        let mut arguments = vec!["serve".to_owned()];
+        let data = data_directory.display().to_string();
+        for (flag, value) in [
+            ("--name", name.to_owned()),
+            ("--data-dir", data),
+            ("--listen", address.to_string()),
+            ("--peer-listen", peer_address.to_string()),
+        ] {
+            arguments.extend([flag.to_owned(), value]);
+        }
+        arguments.extend_from_slice(further_arguments);
         Self {
             name: name.to_owned(),
             binary: binary.to_owned(),
             arguments,
-            directory: directory.to_owned(),
+            data_directory,
             address,
             peer_address,
+            logs: Logs::new(directory, name),
             process: None,
         }
     }
@@ -85,14 +85,20 @@ impl Node {
 
     /// Its data directory.
     #[must_use]
-    pub fn data_directory(&self) -> PathBuf {
-        self.directory.join(&self.name)
+    pub fn data_directory(&self) -> &Path {
+        &self.data_directory
     }
 
-    /// Its process id while it runs.
+    /// What it has said since its first start.
     #[must_use]
-    pub fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().map(Child::id)
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Whether it was started and has not been seen to end.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Starts it, always with the same command line. Does not wait for anything.
@@ -101,43 +107,19 @@ impl Node {
     /// If it runs already or the process cannot be made.
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "{} was started already", self.name);
-        let mut command = Command::new(&self.binary);
-        command.args(&self.arguments).stdin(Stdio::null());
-        // The developer's own settings must not reach the node.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("REMEX_") {
-                command.env_remove(name);
-            }
-        }
-        command.stdout(self.log_file("stdout")?).stderr(self.log_file("stderr")?);
-        let process =
-            command.spawn().with_context(|| format!("starting {}", self.binary.display()))?;
-        self.process = Some(process);
+        self.process = Some(Process::start(&self.binary, &self.arguments, &self.logs)?);
         Ok(())
     }
 
-    fn log_file(&self, stream: &str) -> anyhow::Result<File> {
-        let path = self.log_path(stream);
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))
-    }
-
-    fn log_path(&self, stream: &str) -> PathBuf {
-        self.directory.join(format!("{}.{stream}", self.name))
-    }
-
-    /// Kills it as `kill -9` does and reaps it. Nothing happens if it does not run.
+    /// Kills it as `kill -9` does. Nothing happens if it does not run.
     ///
     /// # Errors
     /// If the process cannot be signalled or reaped.
     pub fn kill(&mut self) -> anyhow::Result<()> {
-        let Some(mut process) = self.process.take() else { return Ok(()) };
-        process.kill().with_context(|| format!("killing {}", self.name))?;
-        process.wait().with_context(|| format!("reaping {}", self.name))?;
-        Ok(())
+        match self.process.take() {
+            Some(mut process) => process.kill().with_context(|| format!("killing {}", self.name)),
+            None => Ok(()),
+        }
     }
 
     /// Stops its threads where they are (SIGSTOP).
@@ -166,8 +148,11 @@ impl Node {
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let process = self.process.as_ref().with_context(|| format!("{} is down", self.name))?;
-        kill_process(Pid::from_child(process), signal)
-            .with_context(|| format!("sending {signal:?} to {}", self.name))
+        process.signal(signal).with_context(|| format!("signalling {}", self.name))
+    }
+
+    fn running(&mut self) -> anyhow::Result<&mut Process> {
+        self.process.as_mut().with_context(|| format!("{} is down", self.name))
     }
 
     /// Waits until it has exited by itself. A process that does not within `limit` is left
@@ -176,19 +161,9 @@ impl Node {
     /// # Errors
     /// If it does not run, or is still running after `limit`; shows its log.
     pub fn wait_exit(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let process =
-                self.process.as_mut().with_context(|| format!("{} is down", self.name))?;
-            if let Some(status) = process.try_wait().context("asking for the exit status")? {
-                self.process = None;
-                return Ok(status);
-            }
-            if Instant::now() >= deadline {
-                bail!("{} still runs after {limit:?}\n{}", self.name, self.log_tail());
-            }
-            thread::sleep(POLL_PAUSE);
-        }
+        let status = self.running()?.wait_exit(limit)?;
+        self.process = None;
+        Ok(status)
     }
 
     /// Waits until `/readyz` says that it takes requests.
@@ -196,10 +171,10 @@ impl Node {
     /// # Errors
     /// If it exits or takes longer than [`PATIENCE`]; shows its log.
     pub fn wait_ready(&mut self) -> anyhow::Result<()> {
-        self.wait_reply("/readyz", |reply| reply.status == 200)
+        self.wait_reply("/readyz", |reply| reply.status == 200).map(drop)
     }
 
-    /// Asks for a path again and again until the answer is as it should be.
+    /// Asks for a path again and again until the answer is as it should be, and returns it.
     ///
     /// # Errors
     /// If the node exits or takes longer than [`PATIENCE`]; shows the last answer and its log.
@@ -207,23 +182,22 @@ impl Node {
         &mut self,
         target: &str,
         is_right: impl Fn(&Reply) -> bool,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Reply> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let last = match self.look(target) {
-                Ok(reply) if is_right(&reply) => return Ok(()),
+                Ok(reply) if is_right(&reply) => return Ok(reply),
                 Ok(reply) => format!("{} {}", reply.status, reply.text()),
                 Err(failure) => failure.to_string(),
             };
-            let process =
-                self.process.as_mut().with_context(|| format!("{} is down", self.name))?;
-            if let Some(status) = process.try_wait().context("asking for the exit status")? {
+            let exited = self.running()?.exit_status()?;
+            if exited.is_some() {
                 self.process = None;
-                bail!("{} exited ({status}) before {target}\n{}", self.name, self.log_tail());
             }
-            if Instant::now() >= deadline {
-                let name = &self.name;
-                bail!("{name} did not answer {target} well: {last}\n{}", self.log_tail());
+            if exited.is_some() || Instant::now() >= deadline {
+                let fate = exited.map_or_else(|| "runs".to_owned(), |status| status.to_string());
+                let (name, tail) = (&self.name, self.logs.tail());
+                bail!("{name} ({fate}) did not answer {target} well: {last}\n{tail}");
             }
             thread::sleep(POLL_PAUSE);
         }
@@ -234,36 +208,12 @@ impl Node {
     /// # Errors
     /// If there is no answer.
     pub fn look(&self, target: &str) -> Result<Reply, Failure> {
-        HttpClient::new(self.address, LOOK_TIMEOUT).get(target)
+        self.client().get(target)
     }
 
-    /// Everything that it wrote to standard error since its first start.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub fn log(&self) -> anyhow::Result<String> {
-        let path = self.log_path("stderr");
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The end of both its outputs, for messages.
+    /// A client of this node.
     #[must_use]
-    pub fn log_tail(&self) -> String {
-        let mut text = String::new();
-        for stream in ["stdout", "stderr"] {
-            let bytes = fs::read(self.log_path(stream)).unwrap_or_default();
-            let shown = &bytes[bytes.len().saturating_sub(LOG_BYTES_SHOWN)..];
-            let shown = String::from_utf8_lossy(shown);
-            text.push_str(&format!("--- {} {stream} ---\n{shown}\n", self.name));
-        }
-        text
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // A process that cannot be killed is one that is gone.
-        self.kill().ok();
+    pub fn client(&self) -> HttpClient {
+        HttpClient::new(self.address, LOOK_TIMEOUT)
     }
 }

@@ -1,0 +1,205 @@
+//! One process of the program under test, with its outputs in files.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Pause between two looks at something that only shows by asking.
+pub(super) const POLL_PAUSE: Duration = Duration::from_millis(10);
+
+/// How many bytes of each output a failure shows.
+const LOG_BYTES_SHOWN: usize = 8 * 1024;
+
+/// A running process and its two output files. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    exited: Option<ExitStatus>,
+    logs: Logs,
+}
+
+/// Where a program's outputs go: appended to `NAME.stdout` and `NAME.stderr`, so that they hold
+/// the words of every run.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    stem: PathBuf,
+}
+
+impl Process {
+    /// Starts a program. No `REMEX_*` variable of the developer's reaches it.
+    ///
+    /// # Errors
+    /// If the process cannot be made or its output files cannot be opened.
+    pub fn start<A: AsRef<str>>(
+        program: &Path,
+        arguments: &[A],
+        logs: &Logs,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("REMEX_") {
+                command.env_remove(name);
+            }
+        }
+        command.stdout(logs.open("stdout")?).stderr(logs.open("stderr")?);
+        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { child, exited: None, logs: logs.clone() })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does and reaps it. Nothing happens if it has exited.
+    ///
+    /// # Errors
+    /// If the process cannot be signalled or reaped.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().context("sending SIGKILL")?;
+        self.child.wait().context("reaping a killed process").map(drop)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// If it has exited.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        if let Some(status) = self.exited {
+            bail!("the process has exited ({status})\n{}", self.logs.tail());
+        }
+        kill_process(Pid::from_child(&self.child), signal)
+            .with_context(|| format!("sending {signal:?}"))
+    }
+
+    /// Its exit status if it has exited.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn exit_status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        if self.exited.is_none() {
+            self.exited = self.child.try_wait().context("asking for the exit status")?;
+        }
+        Ok(self.exited)
+    }
+
+    /// Waits until it has exited by itself. A process that does not within `limit` is left
+    /// running.
+    ///
+    /// # Errors
+    /// If it is still running after `limit`; shows what it said.
+    pub fn wait_exit(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.exit_status()? {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                bail!("the process still runs after {limit:?}\n{}", self.logs.tail());
+            }
+            thread::sleep(POLL_PAUSE);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A process that cannot be killed is one that is gone.
+        self.kill().ok();
+    }
+}
+
+impl Logs {
+    /// Output files `NAME.stdout` and `NAME.stderr` in a directory.
+    #[must_use]
+    pub fn new(directory: &Path, name: &str) -> Self {
+        Self { stem: directory.join(name) }
+    }
+
+    fn path(&self, stream: &str) -> PathBuf {
+        self.stem.with_added_extension(stream)
+    }
+
+    fn open(&self, stream: &str) -> anyhow::Result<File> {
+        let path = self.path(stream);
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).open(&path);
+        file.with_context(|| format!("opening {}", path.display()))
+    }
+
+    fn read(&self, stream: &str) -> anyhow::Result<String> {
+        let path = self.path(stream);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Everything that was written to standard output.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn stdout(&self) -> anyhow::Result<String> {
+        self.read("stdout")
+    }
+
+    /// Everything that was written to standard error.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn stderr(&self) -> anyhow::Result<String> {
+        self.read("stderr")
+    }
+
+    /// The end of both outputs, for messages.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let mut text = String::new();
+        for stream in ["stdout", "stderr"] {
+            let path = self.path(stream);
+            let bytes = fs::read(&path).unwrap_or_default();
+            let shown = &bytes[bytes.len().saturating_sub(LOG_BYTES_SHOWN)..];
+            let shown = String::from_utf8_lossy(shown);
+            text.push_str(&format!("--- {} ---\n{shown}\n", path.display()));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (tempfile::TempDir, Logs, Process) {
+        let directory = tempfile::tempdir().unwrap();
+        let logs = Logs::new(directory.path(), "sh.1");
+        let process = Process::start(Path::new("/bin/sh"), &["-c", script], &logs).unwrap();
+        (directory, logs, process)
+    }
+
+    #[test]
+    fn outputs_and_exit_status_are_kept() {
+        let (_directory, logs, mut process) = shell("echo out; echo err >&2; exit 3");
+        let status = process.wait_exit(super::super::PATIENCE).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(
+            (logs.stdout().unwrap().as_str(), logs.stderr().unwrap().as_str()),
+            ("out\n", "err\n")
+        );
+        assert!(process.signal(Signal::TERM).unwrap_err().to_string().contains("exit"));
+    }
+
+    #[test]
+    fn a_process_that_stays_is_killed_when_dropped() {
+        let (_directory, _logs, mut process) = shell("while :; do sleep 60; done");
+        assert!(process.wait_exit(Duration::ZERO).unwrap_err().to_string().contains("still runs"));
+        process.signal(Signal::STOP).unwrap();
+        process.kill().unwrap();
+        assert!(!process.exit_status().unwrap().unwrap().success());
+    }
+}

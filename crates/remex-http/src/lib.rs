@@ -12,7 +12,8 @@
 //!
 //! Invariants:
 //! - What every surface needs lives in `layers`; what one dialect alone means lives in its folder.
-//!   Deleting the folder of a dialect and its lines in this file leaves the workspace building.
+//!   Deleting the folder of a dialect, its `mod` line here and its lines in `dispatch` leaves the
+//!   workspace building.
 //! - No body is read without a bound and a deadline.
 //! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it.
 //! - Whether a failed write was applied is said by the `Service`; nothing here upgrades `unknown`
@@ -21,6 +22,8 @@
 //!
 //! Not here yet: watches, transactions, leases, authentication, TLS, compression, the console.
 
+mod connection;
+mod dispatch;
 mod layers;
 mod native;
 mod server;
@@ -39,11 +42,5 @@ use surface::Shared;
 /// one's own. The layers are part of it.
 pub fn router(surface: Surface) -> Router {
     let shared = Arc::new(Shared::new(surface));
-    layers::wrap(routes(&shared), shared)
-}
-
-/// The routes without the layers: one line for each dialect.
-fn routes(shared: &Arc<Shared>) -> Router {
-    let router = Router::new();
-    native::register(router, shared)
+    layers::wrap(dispatch::routes(&shared), shared)
 }

@@ -1,0 +1,150 @@
+//! One connection: its protocol, and how long it may be silent.
+//!
+//! HTTP/1.1 and HTTP/2 with prior knowledge share the port. Hyper's own timer for request heads
+//! is not used: it arms and disarms a timer for every request, starts only once the protocol is
+//! known, and does not see a client that stops reading. Instead the connection notes that
+//! something happened (a request began, bytes of an answer left), and is looked at once a period.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
+
+use crate::dispatch::Dispatch;
+
+/// Longest request head, in bytes. A key of the greatest length that can be set, every byte of it
+/// percent-encoded, takes 48 KiB.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Most requests at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+
+/// How connections are served; shared by all of them.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    builder: Builder<TokioExecutor>,
+    /// Until the first request.
+    head_timeout: Duration,
+    /// Between requests, and between bytes of an answer.
+    idle_timeout: Duration,
+}
+
+impl Protocol {
+    /// A request in flight is silent for as long as it takes, so `idle_timeout` must be longer
+    /// than any request.
+    pub(crate) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().max_buf_size(HEAD_BYTES_MAX);
+        builder
+            .http2()
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        Self { builder, head_timeout, idle_timeout }
+    }
+
+    /// Serves one connection until the client closes it, it is silent for too long, or `watcher`
+    /// ends it between two requests.
+    pub(crate) async fn serve(&self, stream: TcpStream, dispatch: Arc<Dispatch>, watcher: Watcher) {
+        let pulse = Arc::new(AtomicBool::new(false));
+        let io = Monitored { inner: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
+        let began = Arc::clone(&pulse);
+        let service = service_fn(move |request: Request<Incoming>| {
+            began.store(true, Ordering::Relaxed);
+            let dispatch = Arc::clone(&dispatch);
+            async move { Ok::<_, Infallible>(dispatch.answer(request).await) }
+        });
+        let connection = self.builder.serve_connection(io, service);
+        let mut connection = pin!(watcher.watch(connection));
+        let mut silence = pin!(tokio::time::sleep(self.head_timeout));
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut connection => {
+                    if let Err(error) = result {
+                        // The client broke off, or what it sent was not HTTP. It has been told
+                        // if it could be.
+                        tracing::debug!(error, "a connection ended early");
+                    }
+                    return;
+                }
+                () = &mut silence => {
+                    if !pulse.swap(false, Ordering::Relaxed) {
+                        tracing::debug!("closed a silent connection");
+                        return;
+                    }
+                    silence.as_mut().reset(tokio::time::Instant::now() + self.idle_timeout);
+                }
+            }
+        }
+    }
+}
+
+/// A stream that notes when bytes leave.
+#[derive(Debug)]
+struct Monitored {
+    inner: TokioIo<TcpStream>,
+    pulse: Arc<AtomicBool>,
+}
+
+impl Monitored {
+    fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(result, Poll::Ready(Ok(bytes)) if bytes > 0) {
+            self.pulse.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl Read for Monitored {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl Write for Monitored {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.note(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(context, parts);
+        self.note(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}

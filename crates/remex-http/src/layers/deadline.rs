@@ -1,0 +1,37 @@
+//! Calling the service within the deadline.
+
+use std::time::{Duration, Instant};
+
+use remex_model::{Context, Error, ErrorCode, Operation, Request, Response};
+
+use crate::surface::Shared;
+
+/// How much longer than the deadline the surface waits. The service watches the deadline itself
+/// and knows whether a write had been proposed by then, so its answer is the better one; this is
+/// the net below it, so that no connection can hang for ever.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Carries out one operation.
+pub(crate) async fn call(
+    shared: &Shared,
+    operation: Operation,
+    deadline: Instant,
+) -> Result<Response, Error> {
+    let is_write = matches!(operation, Operation::Write(_));
+    let request = Request { context: Context { deadline }, operation };
+    let wait = tokio::time::timeout_at((deadline + GRACE).into(), shared.service.call(request));
+    match wait.await {
+        Ok(result) => result,
+        Err(_elapsed) => {
+            let ms = shared.options.request_timeout_ms;
+            let error = Error::new(ErrorCode::Timeout, format!("no answer within {ms} ms"));
+            Err(if is_write {
+                error
+                    .effect_unknown()
+                    .hint("the write may still happen: read the key, or retry with the same Idempotency-Key")
+            } else {
+                error.retry_after(1_000)
+            })
+        }
+    }
+}

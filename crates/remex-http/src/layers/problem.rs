@@ -1,0 +1,172 @@
+//! An error on its way out, and its body: RFC 9457 with the members that a caller can act on.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use remex_model::{Check, Effect, Error, ErrorCode, Retry, Revision};
+use serde::Serialize;
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const REMEX_REVISION: HeaderName = HeaderName::from_static("remex-revision");
+
+/// An error with what its answer needs. Travels inside the response until the outermost layer,
+/// which knows request id and node, writes the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    status: StatusCode,
+    error: Error,
+    allow: Option<&'static str>,
+    store_revision: Option<Revision>,
+    checks: Vec<Check>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, error: Error) -> Self {
+        let parts = Parts { status, error, allow: None, store_revision: None, checks: Vec::new() };
+        Self(Box::new(parts))
+    }
+
+    /// For an answer that was not made here: a rejection of the framework, for example.
+    pub(crate) fn foreign(status: StatusCode) -> Self {
+        let code = match status {
+            StatusCode::NOT_FOUND => ErrorCode::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::RequestTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => ErrorCode::Timeout,
+            _ if status.is_client_error() => ErrorCode::BadRequest,
+            _ => ErrorCode::Internal,
+        };
+        let reason = status.canonical_reason().unwrap_or("no standard reason");
+        Self::new(status, Error::new(code, format!("the request was answered with {reason}")))
+    }
+
+    /// Adds the methods that the path does serve.
+    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
+        self.0.allow = Some(methods);
+        self
+    }
+
+    /// Adds the store's revision, for the header that reads and writes carry.
+    pub(crate) fn store_revision(mut self, revision: Revision) -> Self {
+        self.0.store_revision = Some(revision);
+        self
+    }
+
+    /// Adds the checks that failed.
+    pub(crate) fn checks(mut self, checks: Vec<Check>) -> Self {
+        self.0.checks = checks;
+        self
+    }
+
+    pub(crate) fn error(&self) -> &Error {
+        &self.0.error
+    }
+
+    /// The answer, as far as it can be made without knowing the request.
+    fn into_bare_response(self) -> Response {
+        let parts = &self.0;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = parts.status;
+        let headers = response.headers_mut();
+        if let Some(methods) = parts.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(revision) = parts.store_revision {
+            headers.insert(REMEX_REVISION, HeaderValue::from(revision.get()));
+        }
+        if let Retry::After { pause_ms } = parts.error.retry {
+            headers.insert(RETRY_AFTER, HeaderValue::from(pause_ms.div_ceil(1_000).max(1)));
+        }
+        if let (true, Some(revision)) = (is_about_a_key(parts.error.code), parts.error.revision) {
+            let tag = HeaderValue::from_str(&format!("\"{revision}\""));
+            headers.insert(ETAG, tag.expect("digits in quotes are a header value"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// Writes the body into the answer that carries this problem.
+    pub(crate) fn write_body(&self, response: &mut Response, request_id: &str, node: &str) {
+        let Parts { status, error, checks, .. } = &*self.0;
+        let (oldest_revision, revision) = match error.code {
+            ErrorCode::Compacted => (error.revision, None),
+            code if is_about_a_key(code) => (None, error.revision),
+            _ => (None, None),
+        };
+        let body = ProblemBody {
+            kind: format_args!("/docs/errors/{}", error.code),
+            title: error.code.title(),
+            status: status.as_u16(),
+            code: error.code.as_str(),
+            detail: &error.detail,
+            hint: error.hint.as_deref(),
+            outcome: match error.effect {
+                Effect::None => "not_applied",
+                Effect::Unknown => "unknown",
+            },
+            retryable: error.retry != Retry::Never,
+            oldest_revision: oldest_revision.map(Revision::get),
+            revision: revision.map(Revision::get),
+            checks: checks.iter().map(CheckBody::from).collect(),
+            request_id,
+            node,
+        };
+        let mut bytes = serde_json::to_vec(&body)
+            .expect("a structure of text, numbers and booleans always becomes JSON");
+        bytes.push(b'\n');
+        *response.body_mut() = Body::from(bytes);
+        response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    }
+}
+
+/// Whether the error's revision is that of a key, and so its entity tag.
+fn is_about_a_key(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::RevisionMismatch | ErrorCode::AlreadyExists)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.into_bare_response()
+    }
+}
+
+/// The body. The order of the members is the order in which a person wants to read them.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    #[serde(rename = "type")]
+    kind: std::fmt::Arguments<'a>,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    outcome: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<CheckBody<'a>>,
+    request_id: &'a str,
+    node: &'a str,
+}
+
+#[derive(Serialize)]
+struct CheckBody<'a> {
+    name: &'a str,
+    ok: bool,
+    detail: &'a str,
+}
+
+impl<'a> From<&'a Check> for CheckBody<'a> {
+    fn from(check: &'a Check) -> Self {
+        Self { name: check.name, ok: check.ok, detail: &check.detail }
+    }
+}

@@ -1,0 +1,49 @@
+//! Error codes and their statuses in this dialect.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use http::StatusCode;
+use remex_model::{Effect, Error, ErrorCode, Retry};
+
+use crate::layers::Problem;
+
+/// The pause that is advised if the error itself advises none.
+const RETRY_PAUSE_MS: u64 = 1_000;
+
+/// The status of a code. Codes never change meaning, and neither do their statuses.
+pub(crate) fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadRequest
+        | ErrorCode::InvalidKey
+        | ErrorCode::KeyTooLong
+        | ErrorCode::InvalidJson
+        | ErrorCode::UnknownParameter
+        | ErrorCode::FutureRevision => StatusCode::BAD_REQUEST,
+        ErrorCode::KeyNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::Compacted => StatusCode::GONE,
+        ErrorCode::RevisionMismatch | ErrorCode::AlreadyExists => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::ValueTooLarge | ErrorCode::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::NoLeader | ErrorCode::NotReady | ErrorCode::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(mut error: Error) -> Self {
+        let status = status(error.code);
+        // These three statuses promise a `Retry-After`. A write that may have happened is the
+        // exception: repeating it blindly is not what we advise.
+        let passes =
+            matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if passes && error.retry == Retry::Never && error.effect == Effect::None {
+            error.retry = Retry::After { pause_ms: RETRY_PAUSE_MS };
+        }
+        Problem::new(status, error)
+    }
+}

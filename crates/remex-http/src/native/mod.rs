@@ -1,0 +1,30 @@
+//! The native API: `/v1`, and the root paths `/livez`, `/readyz` and `/version`.
+//!
+//! A request to a key is answered with the bare value; what is known about it stands in headers,
+//! or in JSON round it with `?meta`. Everything else speaks JSON. `docs/http-api.md` is the
+//! reference.
+//!
+//! - `routes`: paths, methods and the decoding of one request each.
+//! - `wire`: the shapes of bodies, the only types here that derive serialization.
+//! - `convert`: between wire and model, pure and total.
+//! - `error`: error codes and their statuses.
+//! - `query`, `path`, `percent`, `precondition`, `media`, `cursor`: parts of a request.
+//! - `reply`: parts of an answer. `pretty` indents JSON without touching its text.
+//!
+//! Not here yet: `PATCH`, history, transactions, watch, leases, locks, membership.
+
+mod convert;
+mod cursor;
+mod error;
+mod media;
+mod path;
+mod percent;
+mod precondition;
+mod pretty;
+mod query;
+mod reply;
+mod routes;
+mod wire;
+
+pub(crate) use path::is_key;
+pub(crate) use routes::{answer_key, register};

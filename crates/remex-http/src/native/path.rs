@@ -1,0 +1,80 @@
+//! Keys in paths.
+
+use bytes::Bytes;
+use remex_model::{Error, ErrorCode, Key};
+
+use super::percent::{Plus, decode};
+
+/// What stands before a key.
+const KEY_PATH: &str = "/v1/kv/";
+
+/// Whether `path` is that of a key.
+pub(crate) fn is_key(path: &str) -> bool {
+    path.starts_with(KEY_PATH)
+}
+
+/// The key in `path`, taken as it was sent: no segment is resolved, no slash folded.
+pub(crate) fn key(path: &str) -> Result<Key, Error> {
+    let coded = path.strip_prefix(KEY_PATH).unwrap_or_default();
+    if coded.is_empty() {
+        return Err(Error::new(ErrorCode::InvalidKey, "the key is empty")
+            .hint("name a key as in /v1/kv/app/config, or list with /v1/kv?prefix="));
+    }
+    let decoded = decode(coded, Plus::Literal)?;
+    check(&decoded)?;
+    Ok(Key::new(match decoded {
+        std::borrow::Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+    }))
+}
+
+/// Checks that a key is text without control characters, which is what this surface admits. Its
+/// length is checked on admission.
+pub(crate) fn check(key: &[u8]) -> Result<&str, Error> {
+    let text = std::str::from_utf8(key).map_err(|error| {
+        let detail = format!("the key is not UTF-8 from byte {} on", error.valid_up_to());
+        Error::new(ErrorCode::InvalidKey, detail).hint("keys are UTF-8 text, percent-encoded")
+    })?;
+    // Nearly every key is printable ASCII, which this tells without decoding characters.
+    if key.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        return Ok(text);
+    }
+    match text.chars().position(char::is_control) {
+        None => Ok(text),
+        Some(position) => {
+            let detail = format!("character {} of the key is a control character", position + 1);
+            Err(Error::new(ErrorCode::InvalidKey, detail).hint("keys are printable text"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_stands_in_the_path() {
+        for (path, expected) in [
+            ("/v1/kv/a", "a"),
+            ("/v1/kv/app/config", "app/config"),
+            ("/v1/kv/%2Fapp", "/app"),
+            ("/v1/kv//app", "/app"),
+            ("/v1/kv/a/../b", "a/../b"),
+            ("/v1/kv/./a//", "./a//"),
+            ("/v1/kv/a+b%20c%25", "a+b c%"),
+            ("/v1/kv/%F0%9F%AA%B6", "🪶"),
+            ("/v1/kv/ü", "ü"),
+        ] {
+            assert_eq!(key(path).unwrap(), Key::from(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_printable_text_is_refused() {
+        for path in
+            ["/v1/kv/", "/v1/kv/a%00", "/v1/kv/%0A", "/v1/kv/%7F", "/v1/kv/%C2%85", "/v1/kv/%FF"]
+        {
+            assert_eq!(key(path).unwrap_err().code, ErrorCode::InvalidKey, "{path}");
+        }
+    }
+}

@@ -6,6 +6,8 @@
 
 mod ready;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

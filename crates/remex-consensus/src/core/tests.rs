@@ -1,0 +1,249 @@
+//! One to three cores joined by a perfect network and a disk that syncs at once, or when told.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use remex_model::{Batch, Command, Key, NodeId, Value};
+
+use super::*;
+use crate::EntryKind;
+
+struct Node {
+    core: Core,
+    applied: Vec<crate::Entry>,
+    ready_reads: Vec<u64>,
+    expired: Vec<(u64, bool)>,
+    /// Writes that are not reported as synced yet.
+    unsynced: Vec<u64>,
+}
+
+/// A cluster in which messages arrive at once. `slow` nodes sync only when told.
+struct Cluster {
+    nodes: BTreeMap<NodeId, Node>,
+    slow: Vec<NodeId>,
+    cut: Vec<NodeId>,
+}
+
+impl Cluster {
+    fn new(size: u64) -> Self {
+        let voters: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        let nodes = voters
+            .iter()
+            .map(|&id| {
+                let config = Config::new(id, voters.clone(), 1000 + id.get());
+                let start = Start { first_index: Index(1), ..Start::default() };
+                let core = Core::new(config, start).unwrap();
+                let (applied, ready_reads) = (Vec::new(), Vec::new());
+                let (expired, unsynced) = (Vec::new(), Vec::new());
+                (id, Node { core, applied, ready_reads, expired, unsynced })
+            })
+            .collect();
+        Self { nodes, slow: Vec::new(), cut: Vec::new() }
+    }
+
+    fn handle(&mut self, id: u64, event: Event) {
+        let mut queue = VecDeque::from([(NodeId(id), event)]);
+        while let Some((id, event)) = queue.pop_front() {
+            let node = self.nodes.get_mut(&id).unwrap();
+            let mut effects = Vec::new();
+            node.core.handle([event], 0, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Send { to, message } => {
+                        if !self.cut.contains(&to) && !self.cut.contains(&id) {
+                            queue.push_back((to, Event::Message { from: id, message }));
+                        }
+                    }
+                    Effect::Persist { number, .. } if self.slow.contains(&id) => {
+                        node.unsynced.push(number);
+                    }
+                    Effect::Persist { number, .. } => {
+                        queue.push_back((id, Event::Persisted { number }));
+                    }
+                    Effect::Apply { entries } => node.applied.extend(entries),
+                    Effect::ReadReady { sequences } => node.ready_reads.extend(sequences),
+                    Effect::ProposalExpired { sequence, sent } => {
+                        node.expired.push((sequence, sent));
+                    }
+                    Effect::ReadExpired { .. } | Effect::Leadership(_) => {}
+                    Effect::Fetch { .. } | Effect::Fatal { .. } => panic!("{effect:?}"),
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, count: usize) {
+        for _ in 0..count {
+            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+                self.handle(id.get(), Event::Tick);
+            }
+        }
+    }
+
+    fn leader(&mut self) -> u64 {
+        for _ in 0..200 {
+            self.tick(1);
+            let leads = |(_, node): &(&NodeId, &Node)| node.core.leadership().role == Role::Leader;
+            let leader = self
+                .nodes
+                .iter()
+                .filter(|(id, _)| !self.cut.contains(id))
+                .find(leads)
+                .map(|(id, _)| id.get());
+            if let Some(leader) = leader {
+                return leader;
+            }
+        }
+        panic!("no leader after 200 ticks");
+    }
+
+    fn propose(&mut self, id: u64, sequence: u64) {
+        let command = Command::put(Key::from("k"), Value::raw(sequence.to_string())).to_bytes();
+        self.handle(id, Event::Propose { sequence, command, ttl_ticks: 100 });
+    }
+
+    /// (session, sequence) of every command that a node applied.
+    fn commands(&self, id: u64) -> Vec<(u64, u64)> {
+        let node = &self.nodes[&NodeId(id)];
+        let batches = node.applied.iter().filter(|entry| !entry.data.is_empty());
+        batches
+            .flat_map(|entry| Batch::decode(entry.data.clone()).unwrap().commands)
+            .map(|proposed| (proposed.id.session, proposed.id.sequence))
+            .collect()
+    }
+
+    fn follower(&self, leader: u64) -> u64 {
+        self.nodes.keys().map(|id| id.get()).find(|&id| id != leader).unwrap()
+    }
+}
+
+#[test]
+fn one_node_commits_only_what_is_synced() {
+    let mut cluster = Cluster::new(1);
+    assert_eq!(cluster.leader(), 1);
+    cluster.slow = vec![NodeId(1)];
+    cluster.propose(1, 7);
+    assert_eq!(cluster.commands(1), []);
+    let number = *cluster.nodes[&NodeId(1)].unsynced.last().unwrap();
+    cluster.handle(1, Event::Persisted { number });
+    assert_eq!(cluster.commands(1), [(1001, 7)]);
+}
+
+#[test]
+fn a_proposal_reaches_every_node_from_any_node() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    for id in 1..=3 {
+        cluster.propose(id, id);
+    }
+    cluster.tick(5);
+    let expected = cluster.commands(leader);
+    assert_eq!(expected.len(), 3);
+    for id in 1..=3 {
+        assert_eq!(cluster.commands(id), expected);
+    }
+}
+
+#[test]
+fn a_follower_acknowledges_only_what_is_synced() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    cluster.slow = cluster.nodes.keys().copied().filter(|id| id.get() != leader).collect();
+    cluster.propose(leader, 1);
+    cluster.tick(3);
+    assert_eq!(cluster.commands(leader), [], "the leader's own disk is no quorum");
+    let follower = cluster.follower(leader);
+    let number = *cluster.nodes[&NodeId(follower)].unsynced.last().unwrap();
+    cluster.handle(follower, Event::Persisted { number });
+    assert_eq!(cluster.commands(leader).len(), 1);
+}
+
+#[test]
+fn the_followers_commit_without_the_leaders_disk() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    cluster.slow = vec![NodeId(leader)];
+    let follower = cluster.follower(leader);
+    cluster.propose(follower, 1);
+    cluster.tick(3);
+    assert_eq!(cluster.commands(follower).len(), 1, "two of three disks are a quorum");
+    assert_eq!(cluster.commands(leader), [], "the leader applies only what it has synced");
+}
+
+#[test]
+fn a_proposal_that_the_dead_leader_took_along_is_proposed_again_once() {
+    let mut cluster = Cluster::new(3);
+    let old = cluster.leader();
+    let follower = cluster.follower(old);
+    // The leader takes the forward and dies with it.
+    cluster.cut = cluster.nodes.keys().copied().filter(|id| id.get() != old).collect();
+    cluster.propose(follower, 1);
+    cluster.cut = vec![NodeId(old)];
+    let new = cluster.leader();
+    assert_ne!(new, old);
+    cluster.tick(20);
+    let session = 1000 + follower;
+    assert_eq!(cluster.commands(follower), [(session, 1)]);
+    cluster.cut.clear();
+    cluster.tick(60);
+    assert_eq!(cluster.commands(old), [(session, 1)]);
+}
+
+#[test]
+fn reads_are_confirmed_on_every_node_and_refused_without_a_quorum() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    for id in 1..=3 {
+        cluster.handle(id, Event::Read { sequence: 1, ttl_ticks: 50 });
+    }
+    cluster.tick(2);
+    for node in cluster.nodes.values() {
+        assert_eq!(node.ready_reads, [1]);
+    }
+    cluster.cut = vec![NodeId(leader)];
+    cluster.handle(leader, Event::Read { sequence: 2, ttl_ticks: 50 });
+    cluster.tick(60);
+    assert_eq!(cluster.nodes[&NodeId(leader)].ready_reads, [1]);
+}
+
+#[test]
+fn without_a_leader_a_proposal_expires_unsent() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let follower = cluster.follower(leader);
+    cluster.cut = cluster.nodes.keys().copied().collect();
+    cluster.tick(60);
+    cluster.propose(follower, 9);
+    cluster.tick(101);
+    assert_eq!(cluster.nodes[&NodeId(follower)].expired, [(9, false)]);
+}
+
+#[test]
+fn leadership_is_handed_over() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    cluster.handle(leader, Event::HandOver);
+    cluster.tick(3);
+    let roles: Vec<Role> = cluster.nodes.values().map(|node| node.core.leadership().role).collect();
+    assert_eq!(roles.iter().filter(|&&role| role == Role::Leader).count(), 1);
+    assert_ne!(cluster.nodes[&NodeId(leader)].core.leadership().role, Role::Leader);
+}
+
+#[test]
+fn a_disk_that_contradicts_itself_is_refused() {
+    let entry = |index| crate::Entry {
+        index: Index(index),
+        term: Term(1),
+        kind: EntryKind::Data,
+        data: Bytes::new(),
+    };
+    let start = |commit, applied, entries: Vec<crate::Entry>| {
+        let hard_state = crate::HardState { term: Term(1), vote: None, commit: Index(commit) };
+        let (first_index, terms) = (Index(1), vec![(Index(1), Term(1))]);
+        let start = Start { hard_state, applied: Index(applied), first_index, terms, entries };
+        Core::new(Config::new(NodeId(1), vec![NodeId(1)], 1), start).map(|_| ())
+    };
+    assert_eq!(start(2, 0, vec![entry(1), entry(2)]), Ok(()));
+    assert!(matches!(start(3, 0, vec![entry(1)]), Err(StartError::CommitBehindLog { .. })));
+    assert!(matches!(start(0, 0, vec![entry(2)]), Err(StartError::Gap { .. })));
+}

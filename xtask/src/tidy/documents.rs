@@ -2,7 +2,8 @@
 //!
 //! Checked are relative links with their anchors, paths in inline code (`crates/…`, `docs/…`,
 //! and `remex-log/src/…` for what lies in a crate; `{a,b}` names several files), and every
-//! mention of a file below `docs/` in any text of the repository. Blocks of code are left alone.
+//! mention of a document below `docs/` in any other text of the repository, source files above
+//! all. Blocks of code in documents are left alone.
 
 use super::{Finding, Tree};
 
@@ -24,7 +25,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
-    for (path, text) in tree.files().filter(|(path, _)| !path.starts_with("xtask/src/tidy/")) {
+    let others = |path: &str| !path.ends_with(".md") && !path.starts_with("xtask/src/tidy/");
+    for (path, text) in tree.files().filter(|(path, _)| others(path)) {
         for (number, line) in text.lines().enumerate() {
             for missing in mentions(line).filter(|mention| !tree.exists(mention)) {
                 findings.push(format!("{path}:{}: {missing} does not exist", number + 1));

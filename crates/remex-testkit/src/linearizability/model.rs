@@ -41,6 +41,14 @@ impl Effect {
         }
     }
 
+    /// Whether this is an exchange that takes effect in `state`.
+    pub(super) fn expects(self, state: State) -> bool {
+        match self {
+            Self::Exchange { expect, .. } => expect == state,
+            Self::Get { .. } | Self::Set { .. } | Self::Refused { .. } => false,
+        }
+    }
+
     /// Whether the operation leaves every state in which it is possible as it is. Such an
     /// operation can be placed as soon as it fits: in any order that places it later it can be
     /// moved to the front.

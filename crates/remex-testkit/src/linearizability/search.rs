@@ -100,20 +100,10 @@ pub(super) fn search(calls: &Calls, initial: State) -> Verdict {
         if seen.len() >= CONFIGURATIONS_MAX {
             return Verdict::Undecided;
         }
-        for (index, call) in calls.unknown.iter().enumerate().rev() {
-            let late = call.call_at > until || configuration.has_unknown(index);
-            // Of unknown operations that do the same, the earliest called is as good as any.
-            let twin_waits = twins[index].is_some_and(|twin| !configuration.has_unknown(twin));
-            if late || twin_waits {
-                continue;
-            }
-            if let Some(state) = call.effect.step(configuration.state)
-                && state != configuration.state
-            {
-                let mut successor = Configuration { state, ..configuration.clone() };
-                successor.place_unknown(index);
-                waiting.push(successor);
-            }
+        for (index, state) in useful_unknown(&configuration, calls, &twins, &next, until) {
+            let mut successor = Configuration { state, ..configuration.clone() };
+            successor.place_unknown(index);
+            waiting.push(successor);
         }
         for index in next.into_iter().rev() {
             if let Some(state) = calls.certain[index].effect.step(configuration.state) {
@@ -158,6 +148,48 @@ fn settle(configuration: &mut Configuration, calls: &Calls) -> (Vec<usize>, u64)
             return (next, until);
         }
     }
+}
+
+/// The unknown operations that are worth placing now, with the state that each makes.
+///
+/// An unknown operation that is placed must make something possible that was not: take an order
+/// in which it comes directly before an operation that was possible without it. If that one only
+/// observes, the two can be swapped; if it writes, the unknown operation had no effect and can be
+/// left out. So it is placed directly before a certain operation that needs it, or before an
+/// unknown exchange that expects its value.
+fn useful_unknown(
+    configuration: &Configuration,
+    calls: &Calls,
+    twins: &[Option<usize>],
+    next: &[usize],
+    until: u64,
+) -> Vec<(usize, State)> {
+    let before = configuration.state;
+    let can_come =
+        |index: usize| calls.unknown[index].call_at <= until && !configuration.has_unknown(index);
+    let enables_certain = |after: State| {
+        let mut certain = next.iter().map(|index| calls.certain[*index].effect);
+        certain.any(|it| it.step(before).is_none() && it.step(after).is_some())
+    };
+    let enables_exchange = |after: State| {
+        let mut exchanges = calls.unknown.iter().enumerate();
+        exchanges.any(|(index, call)| call.effect.expects(after) && can_come(index))
+    };
+    let mut useful = Vec::new();
+    for (index, call) in calls.unknown.iter().enumerate() {
+        // Of unknown operations that do the same, the earliest called is as good as any.
+        let twin_waits = twins[index].is_some_and(|twin| !configuration.has_unknown(twin));
+        if !can_come(index) || twin_waits {
+            continue;
+        }
+        if let Some(after) = call.effect.step(before)
+            && after != before
+            && (enables_certain(after) || enables_exchange(after))
+        {
+            useful.push((index, after));
+        }
+    }
+    useful
 }
 
 /// For each unknown operation, the last one called before it that does the same.

@@ -328,8 +328,8 @@ mod tests {
     #[test]
     fn every_framing_of_a_body_is_read() {
         let (address, server) = serve(&[
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"7\"\r\n\r\nhello",
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"7\"\r\nConnection: close\r\n\r\nhello",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
              3;x\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nhello",
         ]);

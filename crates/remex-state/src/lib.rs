@@ -1,1 +1,46 @@
-//! Placeholder front page.
+//! The replicated state machine: a store of keys with their history, built by applying the log.
+//!
+//! Every committed entry is applied in order on every node ([`State::apply`]), and every node comes
+//! to the same state, because nothing else goes in: this crate knows no clock, no randomness, no
+//! threads, no files and no sockets (`clippy.toml` forbids them). Time is what the batches carry.
+//!
+//! Changes go to a write buffer in memory. Now and then the buffer is frozen, written to the
+//! engine as one atomic run that also holds the applied index, and let go ([`State::freeze`],
+//! [`Frozen::write`], [`State::finish_flush`]). So the state has three layers, the active buffer,
+//! the frozen buffer and the engine, and a read asks them in this order. After a crash the engine
+//! holds the state as of some entry, and the log is applied again from there.
+//!
+//! The rules are etcd's: one revision for each command that changes something; a key has a create
+//! revision, a mod revision and a version; what a revision showed stays readable until retention
+//! moves the floor over it.
+//!
+//! Invariants:
+//! - equal entries up to an index give an equal [`State::hash`], whatever was flushed or reopened;
+//! - limits of requests are never checked here: what was admitted anywhere is applied everywhere;
+//! - an error ([`Fatal`]) is never an outcome: a refusal is the same on every node, an error means
+//!   that this node must stop;
+//! - memory is bounded by the buffers ([`Options::buffer_bytes_max`]) and the remembered request
+//!   keys, but for one command, whose whole effect is held at once (deleting a range of a million
+//!   keys holds a million records).
+//!
+//! What is missing: leases, nested transactions, compaction on request, and snapshots for
+//! followers. For these a consistent walk at a fixed revision is what [`State::list`] does.
+
+mod apply;
+mod buffer;
+mod digest;
+mod error;
+mod flush;
+mod history;
+mod layers;
+mod meta;
+mod read;
+mod requests;
+mod rows;
+mod state;
+
+pub use apply::{Applied, Change};
+pub use error::{Fatal, ReadError};
+pub use flush::{Frozen, Retired};
+pub use history::Retention;
+pub use state::{Options, State};

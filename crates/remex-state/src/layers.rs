@@ -1,0 +1,72 @@
+//! The layers below the active buffer: the frozen buffer, if a flush is under way, and the engine.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use remex_engine::{Direction, Engine};
+use remex_model::{Record, Revision};
+
+use crate::buffer::{Buffer, Seen};
+use crate::error::Fatal;
+use crate::rows;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Lower<E> {
+    pub(crate) engine: Arc<E>,
+    /// Is on its way to the engine. While it is here, the engine may or may not hold it already;
+    /// whoever reads must ask here first.
+    pub(crate) frozen: Option<Arc<Buffer>>,
+}
+
+impl<E: Engine> Lower<E> {
+    /// The key's record at a revision that is still kept; `None` is the newest.
+    pub(crate) fn record(&self, key: &[u8], at: Option<Revision>) -> Result<Option<Record>, Fatal> {
+        match self.frozen.as_ref().and_then(|frozen| frozen.chains.get(key)) {
+            Some(chain) => match chain.at(at) {
+                Seen::Record(record) => return Ok(Some(record.clone())),
+                Seen::Absent => return Ok(None),
+                Seen::Below => {}
+            },
+            None => {}
+        }
+        stored(&*self.engine, key, at)
+    }
+}
+
+/// The key's record in the engine.
+fn stored<E: Engine>(
+    engine: &E,
+    key: &[u8],
+    at: Option<Revision>,
+) -> Result<Option<Record>, Fatal> {
+    let mut row_key = Vec::new();
+    rows::current_key(key, &mut row_key);
+    let current = match engine.get(&row_key)? {
+        Some(row) => Some(rows::decode_record("current", row)?),
+        None => None,
+    };
+    match (at, &current) {
+        (Some(at), Some(record)) if record.mod_revision > at => stored_past(engine, key, at),
+        (Some(at), None) => stored_past(engine, key, at),
+        _ => Ok(current),
+    }
+}
+
+/// The key's record at a revision, among the superseded ones: the first that was superseded
+/// later, unless it was also made later.
+pub(crate) fn stored_past<E: Engine>(
+    engine: &E,
+    key: &[u8],
+    at: Revision,
+) -> Result<Option<Record>, Fatal> {
+    let (mut start, mut end) = (Vec::new(), Vec::new());
+    rows::history_key(key, at, &mut start);
+    rows::history_key(key, Revision(u64::MAX), &mut end);
+    let bounds = (Bound::Excluded(&start[..]), Bound::Included(&end[..]));
+    let Some(row) = engine.scan(bounds.0, bounds.1, Direction::Forward).next() else {
+        return Ok(None);
+    };
+    let record = rows::decode_record("history", row?.1)?;
+    Ok((record.mod_revision <= at).then_some(record))
+}

@@ -1,0 +1,68 @@
+//! What changed since a revision: how a watcher that fell behind catches up.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use remex_engine::{Direction, Engine};
+use remex_model::{Key, Revision};
+
+use crate::apply::Change;
+use crate::buffer::{Buffer, Line};
+use crate::error::{Fatal, ReadError};
+use crate::rows;
+use crate::state::State;
+
+impl<E: Engine> State<E> {
+    /// The changes behind a revision, in order, of whole revisions, until there are at least
+    /// `changes_max`. Each carries the record that its revision made.
+    ///
+    /// # Errors
+    /// If the changes behind the revision are not kept any more, or if the engine fails.
+    pub fn changes(&self, after: Revision, changes_max: usize) -> Result<Vec<Change>, ReadError> {
+        let oldest = self.oldest_revision();
+        if after < oldest {
+            return Err(ReadError::Compacted { oldest });
+        }
+        let mut lines = self.stored_lines(after, changes_max)?;
+        for buffer in [self.lower.frozen.as_deref(), Some(&self.active)].into_iter().flatten() {
+            let start = buffer.log.partition_point(|line| line.revision <= after);
+            for revision in buffer.log[start..].chunk_by(|a, b| a.revision == b.revision) {
+                if lines.len() >= changes_max {
+                    break;
+                }
+                lines.extend_from_slice(revision);
+            }
+        }
+        lines.into_iter().map(|line| self.change(line)).collect()
+    }
+
+    fn change(&self, line: Line) -> Result<Change, ReadError> {
+        let Line { revision, key, deleted } = line;
+        let key = Key::new(key);
+        let record = if deleted { None } else { self.get(&key, Some(revision))?.record };
+        Ok(Change { revision, key, record })
+    }
+
+    /// The lines that are only in the engine.
+    fn stored_lines(&self, after: Revision, changes_max: usize) -> Result<Vec<Line>, Fatal> {
+        let mut lines = Vec::new();
+        let first = |buffer: &Buffer| buffer.log.first().map(|line| line.revision);
+        let buffered = self.lower.frozen.as_deref().and_then(first).or(first(&self.active));
+        let start = rows::numbered_key(rows::CHANGES, after.get());
+        let end = match buffered {
+            Some(revision) => rows::numbered_key(rows::CHANGES, revision.get()),
+            None => rows::numbered_key(rows::CHANGES, u64::MAX),
+        };
+        let bounds = (Bound::Excluded(&start[..]), Bound::Excluded(&end[..]));
+        for row in self.lower.engine.scan(bounds.0, bounds.1, Direction::Forward) {
+            if lines.len() >= changes_max {
+                break;
+            }
+            let (row_key, value): (Bytes, Bytes) = row?;
+            let revision = Revision(rows::number(&row_key).unwrap_or_default());
+            let keys = rows::decode_changes(value)?.into_iter();
+            lines.extend(keys.map(|(key, deleted)| Line { revision, key, deleted }));
+        }
+        Ok(lines)
+    }
+}

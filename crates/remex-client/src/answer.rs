@@ -19,15 +19,16 @@ pub struct Answer {
     pub body: Bytes,
     /// The endpoint that answered, as a URL.
     pub endpoint: String,
+    /// What is known of the effect if the answer cannot be understood.
+    pub(crate) outcome_if_unclear: Outcome,
 }
 
 impl Answer {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// [`Code::BAD_ANSWER`] if it has another form. The server has carried the request out: a
-    /// write was applied, and its outcome is given as unknown because the answer is not
-    /// understood.
+    /// [`Code::BAD_ANSWER`] if it has another form. The outcome of a write is given as unknown
+    /// then: whoever answered may not be a Remex node.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body)
             .map_err(|error| self.not_understood(&error.to_string()).caused_by(error))
@@ -47,7 +48,7 @@ impl Answer {
 
     pub(crate) fn not_understood(&self, what: &str) -> Error {
         let detail = format!("{} gave an answer that is not understood: {what}", self.endpoint);
-        let mut error = Error::new(Code::BAD_ANSWER, Outcome::Unknown, detail)
+        let mut error = Error::new(Code::BAD_ANSWER, self.outcome_if_unclear, detail)
             .hint("check that the endpoint is a Remex node: curl -i ENDPOINT/version");
         error.status = Some(self.status);
         error.problem.endpoint.clone_from(&self.endpoint);
@@ -56,7 +57,8 @@ impl Answer {
 }
 
 /// Tells success from failure.
-pub(crate) fn judge(call: &Call, endpoint: &Endpoint, answer: Answer) -> Result<Answer, Error> {
+pub(crate) fn judge(call: &Call, endpoint: &Endpoint, mut answer: Answer) -> Result<Answer, Error> {
+    answer.outcome_if_unclear = call.outcome_after_sending();
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }

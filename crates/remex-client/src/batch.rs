@@ -31,7 +31,15 @@ impl Batch {
         self.operations.is_empty()
     }
 
-    /// Adds a write of a JSON value (a text is a JSON string).
+    /// Adds a write of text that is stored as it is, even if it parses as JSON.
+    pub fn put_text(mut self, key: &str, text: &str) -> Self {
+        let put = serde_json::json!({ "put": { "key": key, "text": text } });
+        self.operations.push(put);
+        self
+    }
+
+    /// Adds a write of a JSON value (a text is a JSON string). See [`crate::Put`] for values
+    /// whose digits and order of keys must be kept exactly.
     pub fn put(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
         let put = serde_json::json!({ "put": { "key": key, "value": value.into() } });
         self.operations.push(put);

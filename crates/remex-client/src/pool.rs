@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{Answer, Endpoint};
+use crate::{Answer, Endpoint, Outcome};
 
 /// Idle connections kept for each endpoint.
 const IDLE_MAX: usize = 32;
@@ -76,7 +76,7 @@ impl Pool {
     async fn open(&self, connect_timeout: Duration) -> Result<SendRequest<Full<Bytes>>, Cause> {
         let target = (self.endpoint.host(), self.endpoint.port());
         let stream =
-            timeout(connect_timeout, TcpStream::connect(target)).await.map_err(|_| {
+            timeout(connect_timeout, TcpStream::connect(target)).await.map_err(|_elapsed| {
                 std::io::Error::new(
                     std::io::ErrorKind::TimedOut,
                     format!("no connection within {connect_timeout:?}"),
@@ -103,6 +103,7 @@ impl Pool {
             headers: head.headers,
             body,
             endpoint: self.endpoint.to_string(),
+            outcome_if_unclear: Outcome::Unknown,
         })
     }
 

@@ -368,7 +368,7 @@ async fn deletes_and_batches_have_the_form_of_the_api() {
     let counted = client.delete_prefix("p/", &DeletePrefix::new().dry_run()).await.unwrap();
     assert_eq!(counted.deleted, 3);
     client.delete_prefix("", &DeletePrefix::new().all()).await.unwrap();
-    let batch = Batch::new().put("a", "text").delete("b").idempotency_key("k");
+    let batch = Batch::new().put("a", 1).put_text("c", "2").delete("b").idempotency_key("k");
     assert_eq!(client.batch(&batch).await.unwrap().revision, 7);
 
     let seen = script.seen().await;
@@ -377,5 +377,8 @@ async fn deletes_and_batches_have_the_form_of_the_api() {
     assert!(seen[1].head.starts_with("DELETE /v1/kv?prefix=p%2F&dry_run=true "));
     assert!(seen[2].head.starts_with("DELETE /v1/kv?prefix=&all=true "));
     assert!(seen[3].head.starts_with("POST /v1/batch "));
-    assert_eq!(seen[3].body, r#"[{"put":{"key":"a","value":"text"}},{"delete":{"key":"b"}}]"#);
+    assert_eq!(
+        seen[3].body,
+        r#"[{"put":{"key":"a","value":1}},{"put":{"key":"c","text":"2"}},{"delete":{"key":"b"}}]"#
+    );
 }

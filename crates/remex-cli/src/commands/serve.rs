@@ -1,0 +1,188 @@
+//! `remex serve`: runs a node.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use remex::Node;
+use remex_http::{Options, Surface};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
+
+use super::runtime;
+use crate::cli::Globals;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::settings::{Flags, Layers, LogFormat, Server};
+use crate::shell;
+use crate::stop::Stop;
+
+/// Time that requests under way have to finish after the node was told to stop.
+const DRAIN_MAX: Duration = Duration::from_millis(3_500);
+/// Time that the node has to stop, requests under way included.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
+/// Most threads for requests unless told otherwise.
+const WORKER_THREADS_MAX: usize = 4;
+
+/// Run a node
+///
+/// Alone it is a one-node cluster at once. With --join and --expect, the same command line on
+/// every machine founds one cluster, in any order of starting. The same command line is right for
+/// every restart. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the
+/// file named by --config (TOML: data-dir = \"…\"), and defaults, in this order.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops it at once.
+
+Examples:
+  remex serve
+  remex serve --data-dir /var/lib/remex --listen 10.0.0.1:7480 --peer-listen 10.0.0.1:7481
+  remex serve --join 10.0.0.1:7481,10.0.0.2:7481,10.0.0.3:7481 --expect 3
+  REMEX_MAX_VALUE_BYTES=64KiB remex serve --config remex.toml")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+    /// Settings file (TOML) [env: REMEX_CONFIG]
+    #[arg(long, value_name = "FILE", env = "REMEX_CONFIG", hide_env = true, help_heading = "Node")]
+    config: Option<PathBuf>,
+    /// Stop when standard input ends. For a parent that must leave nobody behind, however it ends
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
+        let layers = Layers::read(self.flags, self.config.as_deref())?;
+        let server = Server::from_layers(&layers)?;
+        start_logs(&server, globals);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = server.worker_threads.unwrap_or_else(|| cores.min(WORKER_THREADS_MAX));
+        let runtime = runtime(Builder::new_multi_thread().worker_threads(workers).enable_all())?;
+        let result = runtime.block_on(serve(server, self.exit_with_parent, globals.quiet));
+        runtime.shutdown_background();
+        result
+    }
+}
+
+fn start_logs(server: &Server, globals: &Globals) {
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(globals.color.is_on());
+    let lines = match server.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(lines.with_filter(server.log_level.clone())).init();
+}
+
+async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<(), Failure> {
+    let mut stop = Stop::listen(exit_with_parent)?;
+    // Before the node opens: a busy port is the likeliest mistake, and the cheapest to find.
+    let listener = listen(server.listen).await?;
+    let address = listener.local_addr().unwrap_or(server.listen);
+    warn_if_open(address);
+    let mut config = server.node;
+    config.client_url = server.advertise.unwrap_or_else(|| client_url(address));
+    let (url, data_dir) = (config.client_url.clone(), config.data_dir.clone());
+    let node = tokio::select! {
+        opened = Box::pin(Node::open(config)) => opened.map_err(|error| Failure::new(Exit::Failure, error))?,
+        () = stop.asked() => return Ok(()),
+    };
+
+    let request_timeout_ms = millis(server.request_timeout);
+    let drain_timeout_ms = millis(DRAIN_MAX);
+    let options = Options { request_timeout_ms, drain_timeout_ms, ..Options::default() };
+    let surface = Surface { service: node.service(), admin: node.admin(), options };
+    let (begin_drain, drain) = oneshot::channel::<()>();
+    let drain = async move {
+        // A sender that is gone means the same as its message.
+        drain.await.ok();
+    };
+    let mut http = tokio::spawn(remex_http::serve(listener, surface, drain));
+    if !quiet {
+        let text = banner(&url, &data_dir, node.peer_address());
+        // Whoever closed standard output does not want to read this.
+        output::write(text.as_bytes()).ok();
+    }
+
+    tokio::select! {
+        () = stop.asked() => {}
+        fatal = node.failed() => return Err(Failure::new(Exit::Failure, fatal)),
+        ended = &mut http => {
+            let why = match ended {
+                Ok(Ok(())) => "it ended by itself".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Failure::new(Exit::Failure, format!("cannot serve clients: {why}")));
+        }
+    }
+    tracing::info!("stopping");
+    drop(begin_drain);
+    let finish = async {
+        match http.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "serving clients ended badly"),
+            Err(error) => tracing::warn!(%error, "serving clients ended badly"),
+        }
+        node.shutdown().await
+    };
+    tokio::select! {
+        finished = timeout(STOP_MAX, finish) => match finished {
+            Ok(stopped) => stopped.map_err(|fatal| Failure::new(Exit::Failure, fatal)),
+            Err(_) => Err(Failure::new(Exit::Failure, "the node did not stop in good time")
+                .remedy("nothing acknowledged is lost; the next start recovers")),
+        },
+        () = stop.asked() => Err(Failure::silent(Exit::Interrupted)),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(Exit::Failure, format!("cannot listen for clients on {address}: {why}"))
+            .remedy("stop what listens there, or choose another address with --listen")
+    })
+}
+
+/// There is no authentication yet: whoever can connect can read and write.
+fn warn_if_open(address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "anyone who can reach this address can read and write every key");
+    }
+}
+
+/// The URL that clients are told if nobody says otherwise. An address that stands for all of the
+/// machine's addresses cannot be connected to from elsewhere; loopback at least works here.
+fn client_url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let port = address.port();
+        tracing::warn!("other machines need a URL: add --advertise http://HOST:{port}");
+        return format!("http://127.0.0.1:{port}");
+    }
+    format!("http://{address}")
+}
+
+fn banner(url: &str, data_dir: &Path, peers: SocketAddr) -> String {
+    let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_path_buf());
+    let (program, option) = (shell::program(), shell::endpoint_option(url));
+    let stop = if io::stdout().is_terminal() { "Ctrl-C stops the node.\n" } else { "" };
+    format!(
+        "Remex {} serves {url}\n  data   {}\n  peers  {peers}\n\
+         Try:\n  curl -X PUT {url}/v1/kv/hello -d '\"world\"'\n  {program} get hello{option}\n{stop}",
+        env!("CARGO_PKG_VERSION"),
+        data_dir.display(),
+    )
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

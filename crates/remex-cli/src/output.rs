@@ -1,0 +1,147 @@
+//! Standard output: formats, and writing that stays silent when the reader has gone.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+
+use crate::exit::{Exit, Failure};
+
+/// A form of output. No command has them all; each says which it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people.
+    Table,
+    /// The API's object, unchanged.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+    /// The bare value, or one word or line for each result.
+    Value,
+}
+
+impl Format {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// The format that was asked for, if the command has it; otherwise its first one, or its second
+/// one if that is a table and nobody looks at it.
+pub(crate) fn choose(asked: Option<Format>, offered: &[Format]) -> Result<Format, Failure> {
+    if let Some(asked) = asked {
+        if offered.contains(&asked) {
+            return Ok(asked);
+        }
+        let names: Vec<&str> = offered.iter().map(|format| format.as_str()).collect();
+        let message = format!("this command has no output format '{}'", asked.as_str());
+        return Err(Failure::usage(message).hint(format!("it has: {}", names.join(", "))));
+    }
+    let unseen_table = offered[0] == Format::Table && !is_terminal();
+    Ok(if unseen_table { offered[1] } else { offered[0] })
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes to standard output, and flushes.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)
+}
+
+/// Writes a line to standard output.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(failed)
+}
+
+/// Writes a JSON document and ends its line.
+pub(crate) fn document(body: &[u8]) -> Result<(), Failure> {
+    write(body)?;
+    if body.ends_with(b"\n") { Ok(()) } else { write(b"\n") }
+}
+
+/// A reader that has gone (`remex ls | head`) wants no more; that is not worth a word. The
+/// command ends there, as one killed by a broken pipe would.
+fn failed(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::silent(Exit::Failure);
+    }
+    Failure::new(Exit::Failure, format!("cannot write to standard output: {error}"))
+}
+
+/// Writes a line to standard error. There is nowhere to report that this failed.
+pub(crate) fn note(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+/// Lays out rows in columns; the first row is the heading.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Makes a text fit for one line of a terminal: control characters become visible, and what is
+/// longer than `max` characters is cut.
+pub(crate) fn on_a_line(text: &str, max: usize) -> String {
+    let mut shown = String::new();
+    for (position, character) in text.chars().enumerate() {
+        if position == max {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_offered_formats_are_taken() {
+        let offered = [Format::Value, Format::Json];
+        assert_eq!(choose(None, &offered), Ok(Format::Value));
+        assert_eq!(choose(Some(Format::Json), &offered), Ok(Format::Json));
+        let failure = choose(Some(Format::Table), &offered).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(failure.hint.as_deref(), Some("it has: value, json"));
+    }
+
+    #[test]
+    fn columns_line_up_without_blanks_at_the_end() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(table(&[row(["KEY", "V"]), row(["ü/long", ""])]), "KEY     V\nü/long\n");
+    }
+
+    #[test]
+    fn a_value_cannot_draw_on_the_terminal() {
+        assert_eq!(on_a_line("a\u{1b}[2J\nb", 20), "a\\u{1b}[2J\\nb");
+        assert_eq!(on_a_line("abcdef", 3), "abc…");
+    }
+}

@@ -1,0 +1,153 @@
+//! Where the text of a setting comes from: flag, variable, file, default.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::table::Setting;
+use super::{Flags, TABLE, file};
+use crate::exit::Failure;
+
+/// Where a text came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A flag on the command line.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(String),
+    /// The settings file.
+    File(&'static str, String),
+    /// Nobody said anything.
+    Default(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(formatter, "--{name}"),
+            Self::Variable(name) => write!(formatter, "{name}"),
+            Self::File(name, path) => write!(formatter, "{name} in {path}"),
+            Self::Default(name) => write!(formatter, "the default of {name}"),
+        }
+    }
+}
+
+/// All layers of settings.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    flags: Flags,
+    variables: BTreeMap<String, String>,
+    file: BTreeMap<String, String>,
+    path: String,
+}
+
+impl Layers {
+    /// Takes the flags, the process's variables, and the file if there is one.
+    pub(crate) fn read(flags: Flags, path: Option<&Path>) -> Result<Self, Failure> {
+        let mut layers = Self::new(
+            flags,
+            std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            }),
+        );
+        if let Some(path) = path {
+            layers.path = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::usage(format!("cannot read the settings file {}: {error}", layers.path))
+                    .remedy("name a readable file with --config, or leave it out")
+            })?;
+            layers.file = file::parse(&text)
+                .map_err(|error| Failure::usage(format!("{}: {error}", layers.path)))?;
+        }
+        Ok(layers)
+    }
+
+    fn new(flags: Flags, variables: impl Iterator<Item = (String, String)>) -> Self {
+        let variables = variables.filter(|(name, _)| name.starts_with("REMEX_")).collect();
+        Self { flags, variables, ..Self::default() }
+    }
+
+    /// The text of a setting with its origin. An empty variable counts as not set, as is usual in
+    /// scripts and containers.
+    pub(crate) fn text(&self, name: &'static str) -> Option<(&str, Origin)> {
+        let setting = setting(name);
+        if let Some((_, text)) = self.flags.0.iter().find(|(flag, _)| *flag == name) {
+            return Some((text, Origin::Flag(name)));
+        }
+        let variable = setting.variable();
+        if let Some(text) = self.variables.get(&variable).filter(|text| !text.is_empty()) {
+            return Some((text, Origin::Variable(variable)));
+        }
+        if let Some(text) = self.file.get(name) {
+            return Some((text, Origin::File(name, self.path.clone())));
+        }
+        setting.default.map(|text| (text, Origin::Default(name)))
+    }
+
+    /// Reads a setting that has no default.
+    pub(crate) fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let Some((text, origin)) = self.text(name) else {
+            return Ok(None);
+        };
+        let value =
+            read(text).map_err(|why| Failure::usage(format!("{origin}: '{text}' {why}")))?;
+        Ok(Some(value))
+    }
+
+    /// Reads a setting that has a default.
+    pub(crate) fn value<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, Failure> {
+        Ok(self.optional(name, read)?.expect("the setting has a default in the table"))
+    }
+}
+
+fn setting(name: &str) -> &'static Setting {
+    TABLE.iter().find(|setting| setting.name == name).expect("the setting is in the table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::settings::units;
+
+    fn layers(flags: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Layers {
+        let flags = flags.iter().map(|&(name, text)| (name, text.to_owned())).collect();
+        let variables = variables.iter().map(|&(name, text)| (name.to_owned(), text.to_owned()));
+        let mut layers = Layers::new(Flags(flags), variables);
+        layers.file = file::parse(file).unwrap();
+        layers.path = "remex.toml".to_owned();
+        layers
+    }
+
+    #[test]
+    fn the_nearest_origin_wins() {
+        let (flags, variables) = ([("listen", "a:1")], [("REMEX_LISTEN", "b:1")]);
+        let file = "listen = 'c:1'";
+        let text = |layers: &Layers| layers.text("listen").unwrap().0.to_owned();
+        assert_eq!(text(&layers(&flags, &variables, file)), "a:1");
+        assert_eq!(text(&layers(&[], &variables, file)), "b:1");
+        assert_eq!(text(&layers(&[], &[("REMEX_LISTEN", "")], file)), "c:1");
+        assert_eq!(text(&layers(&[], &[], "")), "127.0.0.1:7480");
+        assert_eq!(layers(&[], &[], "").text("join"), None);
+    }
+
+    #[test]
+    fn an_error_names_the_origin_and_the_text() {
+        let read = |layers: &Layers| layers.value("request-timeout", units::duration).unwrap_err();
+        let failure = read(&layers(&[("request-timeout", "5")], &[], ""));
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.starts_with("--request-timeout: '5' is not a duration"));
+        let failure = read(&layers(&[], &[("REMEX_REQUEST_TIMEOUT", "x")], ""));
+        assert!(failure.message.starts_with("REMEX_REQUEST_TIMEOUT: 'x' "));
+        let failure = read(&layers(&[], &[], "request-timeout = 5"));
+        assert!(failure.message.starts_with("request-timeout in remex.toml: '5' "));
+    }
+}

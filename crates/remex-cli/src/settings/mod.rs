@@ -1,0 +1,16 @@
+//! Settings of a server: one table, four origins.
+//!
+//! Every setting in [`TABLE`] is a flag (`--max-value-bytes`), a variable
+//! (`REMEX_MAX_VALUE_BYTES`) and a key of the TOML file (`max-value-bytes`); the first of these
+//! that is given wins, and otherwise the default holds. Whatever the origin, a value is a text
+//! that the same function reads, so that an error can name where the text came from.
+
+mod file;
+mod layers;
+mod server;
+mod table;
+pub(crate) mod units;
+
+pub(crate) use layers::Layers;
+pub(crate) use server::{LogFormat, Server};
+pub(crate) use table::{Flags, TABLE};

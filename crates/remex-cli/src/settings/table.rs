@@ -1,0 +1,103 @@
+//! The table of settings, and its form as flags.
+
+use clap::{Arg, ArgMatches, Command};
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its name: the flag without dashes, and the key in the file.
+    pub(crate) name: &'static str,
+    /// What stands for its value in the help.
+    pub(crate) value: &'static str,
+    /// The value if nobody says otherwise.
+    pub(crate) default: Option<&'static str>,
+    /// What it does, as the help says it.
+    pub(crate) help: &'static str,
+    /// Under which heading the help has it.
+    pub(crate) heading: &'static str,
+}
+
+impl Setting {
+    /// The variable's name.
+    pub(crate) fn variable(&self) -> String {
+        format!("REMEX_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+const NODE: &str = "Node";
+const CLUSTER: &str = "Cluster";
+const LIMITS: &str = "Limits";
+const TUNING: &str = "Logs and tuning";
+
+const fn setting(
+    heading: &'static str,
+    name: &'static str,
+    value: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { name, value, default, help, heading }
+}
+
+/// All settings of `remex serve`.
+#[rustfmt::skip] // One line a setting is what makes it a table.
+pub(crate) const TABLE: &[Setting] = &[
+    setting(NODE, "name", "NAME", None, "Label of this node; by default the host name"),
+    setting(NODE, "data-dir", "DIR", Some("./remex-data"), "Where everything is kept"),
+    setting(NODE, "listen", "ADDR", Some("127.0.0.1:7480"), "Address for clients"),
+    setting(NODE, "advertise", "URL", None, "URL that clients are told; by default made from --listen"),
+    setting(NODE, "peer-listen", "ADDR", Some("127.0.0.1:7481"), "Address for the other nodes"),
+    setting(NODE, "peer-advertise", "ADDR", None, "Address that the other nodes are told; by default --peer-listen"),
+    setting(CLUSTER, "join", "ADDRS", None, "Peer addresses of the nodes to form a cluster with, comma separated; may include this one"),
+    setting(CLUSTER, "expect", "N", None, "With --join: found the cluster when N nodes see each other"),
+    setting(LIMITS, "max-key-chars", "N", Some("128"), "Longest key, in characters; up to 4096"),
+    setting(LIMITS, "max-value-bytes", "SIZE", Some("16KiB"), "Longest value; up to 1536KiB"),
+    setting(LIMITS, "max-batch-ops", "N", Some("1024"), "Most operations in a batch"),
+    setting(LIMITS, "max-request-bytes", "SIZE", Some("2MiB"), "Longest batch"),
+    setting(LIMITS, "max-list-keys", "N", Some("10000"), "Most keys in a page of a listing"),
+    setting(LIMITS, "request-timeout", "TIME", Some("5s"), "Time for one request"),
+    setting(TUNING, "log-format", "FORMAT", Some("text"), "text or json; logs go to standard error"),
+    setting(TUNING, "log-level", "LEVEL", Some("info"), "error, warn, info, debug, trace, or by part: info,remex_http=debug"),
+    setting(TUNING, "heartbeat", "TIME", Some("100ms"), "Pause between two heartbeats of the leader"),
+    setting(TUNING, "election-timeout", "TIME", Some("1s"), "Silence after which a follower stands for election"),
+    setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one a core, at most 4"),
+];
+
+/// The settings that were given as flags.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags(pub(crate) Vec<(&'static str, String)>);
+
+impl clap::Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        TABLE.iter().fold(command, |command, setting| {
+            let default = setting.default.map(|text| format!(" [default: {text}]"));
+            let help = format!("{}{}", setting.help, default.unwrap_or_default());
+            command.arg(
+                Arg::new(setting.name)
+                    .long(setting.name)
+                    .value_name(setting.value)
+                    .help_heading(setting.heading)
+                    .help(help),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |setting: &Setting| {
+            let text = matches.get_one::<String>(setting.name)?;
+            Some((setting.name, text.clone()))
+        };
+        Ok(Self(TABLE.iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

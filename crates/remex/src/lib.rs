@@ -1,8 +1,32 @@
 //! The Remex node, embeddable in a Rust program.
+//!
+//! [`Node::open`] recovers a data directory and starts the node; [`Node::service`] is the store
+//! as surfaces see it, on whichever node of the cluster. The crate knows no HTTP, no command line
+//! and no global state: any number of nodes live in one process.
+//!
+//! # Threads
+//!
+//! The driver thread turns the consensus core and applies what is committed; a background thread
+//! writes the state to disk and compacts it. Everything else — connections to peers, requests —
+//! runs as tasks of the tokio runtime that [`Node::open`] was called in. Data moves one way:
+//! store → inbox → driver → core → effects → log, peers, state → reply.
 
+mod background;
+mod board;
+mod cluster;
 mod config;
+mod directory;
+mod driver;
 mod error;
+mod identity;
+mod inbox;
+mod log_writer;
 mod node;
+mod overview;
+mod parts;
+mod peer;
+mod random;
+mod store;
 
 pub use config::Config;
 pub use error::{Fatal, OpenError};

@@ -1,0 +1,181 @@
+//! The data directory: who may use it, and who the node is that lives in it.
+//!
+//! ```text
+//! lock        held by the living process; its text names the holder for people
+//! identity    who this node is and which cluster it belongs to (docs/data-format.md)
+//! log/        the write-ahead log
+//! engine/     the state machine's store
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use remex_model::Decoder;
+
+use crate::OpenError;
+use crate::identity::Identity;
+
+/// Magic bytes at the start of the identity file.
+const MAGIC: &[u8; 8] = b"remexid\x01";
+
+/// A data directory that this process holds the lock of.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Keeps the lock; the system releases it when the process ends, however it ends.
+    lock: File,
+}
+
+impl Directory {
+    /// Creates the directory if need be and takes its lock.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let at = |source| OpenError::DataDir { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(at)?;
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path.join("lock"))
+            .map_err(at)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // The text is only for the message: if it cannot be read, the lock still stands.
+                if lock.read_to_string(&mut holder).is_err() || holder.is_empty() {
+                    holder = "unknown".to_owned();
+                }
+                let holder = holder.trim().to_owned();
+                return Err(OpenError::Locked { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(at(source)),
+        }
+        lock.set_len(0).map_err(at)?;
+        lock.rewind().map_err(at)?;
+        writeln!(lock, "process {}", std::process::id()).map_err(at)?;
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// Gives the lock back: nothing of this node writes to the directory any more.
+    pub(crate) fn unlock(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(reason = %error, "cannot unlock the data directory");
+        }
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.path.join("engine")
+    }
+
+    /// Creates a folder of the directory.
+    pub(crate) fn create(&self, folder: &Path) -> Result<(), OpenError> {
+        fs::create_dir_all(folder)
+            .map_err(|source| OpenError::DataDir { path: folder.to_owned(), source })
+    }
+
+    /// Reads who lives here; `None` in a fresh directory.
+    pub(crate) fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
+        let path = self.path.join("identity");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(OpenError::DataDir { path, source }),
+        };
+        let damaged = |what: &str| {
+            OpenError::Identity(format!(
+                "the identity file {} is damaged ({what}); restore this node's data directory, or \
+                 remove the whole directory and let the node join anew",
+                path.display()
+            ))
+        };
+        let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+            return Err(damaged("it is too short"));
+        };
+        if magic != MAGIC {
+            return Err(damaged("it does not begin with the magic bytes of version 1"));
+        }
+        let Some((body, checksum)) = rest.split_last_chunk::<4>() else {
+            return Err(damaged("it is too short"));
+        };
+        if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let mut decoder = Decoder::new(Bytes::copy_from_slice(body));
+        let identity = Identity::decode(&mut decoder)
+            .and_then(|identity| decoder.finish().map(|()| identity))
+            .map_err(|error| damaged(&error.to_string()))?;
+        Ok(Some(identity))
+    }
+
+    /// Replaces who lives here, atomically and durably.
+    pub(crate) fn write_identity(&self, identity: &Identity) -> Result<(), OpenError> {
+        let mut body = Vec::new();
+        identity.encode(&mut body);
+        let path = self.path.join("identity");
+        let at = |source| OpenError::DataDir { path: path.clone(), source };
+        let new = self.path.join("identity.new");
+        let mut file = File::create(&new).map_err(at)?;
+        file.write_all(MAGIC).map_err(at)?;
+        file.write_all(&body).map_err(at)?;
+        file.write_all(&crc32c::crc32c(&body).to_le_bytes()).map_err(at)?;
+        file.sync_all().map_err(at)?;
+        fs::rename(&new, &path).map_err(at)?;
+        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remex_model::{ClusterId, Incarnation, NodeId};
+
+    use super::*;
+    use crate::identity::{Member, Phase};
+
+    fn identity() -> Identity {
+        let me = Member {
+            id: NodeId(7),
+            incarnation: Incarnation(9),
+            name: "n1".to_owned(),
+            peer_address: "127.0.0.1:7481".to_owned(),
+            client_url: "http://127.0.0.1:7480".to_owned(),
+        };
+        let phase = Phase::Member { cluster: ClusterId(3), founders: vec![me.clone()] };
+        Identity { id: me.id, incarnation: me.incarnation, name: me.name, phase }
+    }
+
+    #[test]
+    fn an_identity_survives_and_damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path()).unwrap();
+        assert!(directory.read_identity().unwrap().is_none());
+        directory.write_identity(&identity()).unwrap();
+        assert_eq!(directory.read_identity().unwrap(), Some(identity()));
+
+        let path = folder.path().join("identity");
+        let good = fs::read(&path).unwrap();
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            let error = directory.read_identity().unwrap_err().to_string();
+            assert!(error.contains("damaged"), "byte {position}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_has_one_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Directory::open(folder.path()).unwrap();
+        let error = Directory::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        drop(first);
+        Directory::open(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,123 @@
+//! Carrying out the core's effects: sending, applying, answering.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use remex_consensus::{Entry, EntryKind, Leadership, Message, Role};
+use remex_model::{Error, ErrorCode, NodeId};
+
+use super::Driver;
+use crate::Fatal;
+use crate::cluster::Cluster;
+use crate::peer::frame;
+
+/// Frames for each peer, gathered over a turn and sent with one system call.
+#[derive(Debug, Default)]
+pub(crate) struct Outboxes {
+    frames: BTreeMap<NodeId, Vec<u8>>,
+}
+
+/// Memory that an outbox keeps between turns; a large batch's is given back.
+const OUTBOX_BYTES_KEPT: usize = 256 * 1024;
+
+impl Outboxes {
+    pub(crate) fn add(&mut self, to: NodeId, message: &Message) {
+        frame::append(self.frames.entry(to).or_default(), |out| message.encode(out));
+    }
+
+    pub(crate) fn flush(&mut self, cluster: &Cluster) {
+        for (to, frames) in &mut self.frames {
+            if frames.is_empty() {
+                continue;
+            }
+            if let Some(peer) = cluster.peers.get(to) {
+                peer.link.send(frames);
+            }
+            frames.clear();
+            frames.shrink_to(OUTBOX_BYTES_KEPT);
+        }
+    }
+}
+
+impl Driver {
+    /// Applies committed entries and answers the clients of this node among them.
+    pub(super) fn apply(&mut self, entries: Vec<Entry>) -> Result<(), Fatal> {
+        let mut outcomes = Vec::new();
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            for entry in entries {
+                match entry.kind {
+                    EntryKind::Data => {}
+                }
+                let applied = state
+                    .apply(entry.index, entry.term, entry.data)
+                    .map_err(|fatal| Fatal(format!("entry {}: {fatal}", entry.index)))?;
+                self.applied = entry.index;
+                let session = self.session;
+                let mine = applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
+                outcomes.extend(mine);
+            }
+            self.revision = state.revision();
+            self.board.set_buffer_bytes(state.buffer_bytes());
+        }
+        self.board.set_revision(self.revision);
+        for (id, outcome) in outcomes {
+            self.replies.written(id.sequence, outcome);
+        }
+        Ok(())
+    }
+
+    /// Tells people who leads.
+    pub(super) fn announce(&self, leadership: Leadership) {
+        let term = leadership.term;
+        match (leadership.role, leadership.leader) {
+            (Role::Leader, _) => tracing::info!(%term, "this node leads"),
+            (Role::Candidate, _) => tracing::info!(%term, "standing for election"),
+            (Role::Follower, Some(leader)) => {
+                tracing::info!(%term, leader = %self.cluster.name(leader), "following");
+            }
+            (Role::Follower, None) => tracing::info!(%term, "no leader"),
+        }
+    }
+
+    /// Why a write was not resolved in time.
+    pub(super) fn why_no_write(&self, sent: bool) -> Error {
+        if sent {
+            let detail = "the deadline passed before the write was known to be committed";
+            return Error::new(ErrorCode::Timeout, detail)
+                .hint("read the key to see whether the write was applied; with an Idempotency-Key a retry is safe")
+                .effect_unknown()
+                .retry_after(1000);
+        }
+        self.why_no_read()
+    }
+
+    /// Why a read was not confirmed, or a write not even sent, in time.
+    pub(super) fn why_no_read(&self) -> Error {
+        let leadership = self.core.leadership();
+        let (me, term) = (&self.cluster.me.name, leadership.term);
+        let leader = leadership.leader.filter(|_| leadership.role != Role::Candidate);
+        let detail = match leader {
+            Some(leader) => {
+                let leader = self.cluster.name(leader);
+                format!("{me} has had no answer from the leader {leader} of term {term} in time")
+            }
+            None => format!("{me} knows of no leader (term {term})"),
+        };
+        let silent: Vec<String> = self
+            .cluster
+            .peers
+            .values()
+            .filter(|peer| self.cluster.since_contact_ms(peer).is_none_or(|since| since > 2000))
+            .map(|peer| self.cluster.name(peer.id))
+            .collect();
+        let members = self.cluster.peers.len() + 1;
+        let hint = if silent.is_empty() {
+            "an election may be under way; run: remex status".to_owned()
+        } else {
+            let (count, names) = (silent.len(), silent.join(", "));
+            format!("{count} of {members} members unreachable: {names}. Run: remex status")
+        };
+        Error::new(ErrorCode::NoLeader, detail).hint(hint).retry_after(1000)
+    }
+}

@@ -1,0 +1,175 @@
+//! The driver: the thread that turns what happens into events of the consensus core and carries
+//! out the core's effects, in order.
+//!
+//! One turn takes everything that waits in the inbox. That is what batches: while a turn writes
+//! to the disk, the next one's work piles up and shares one entry, one message a peer and one
+//! sync. The thread sleeps only when nothing is left to do.
+//!
+//! The state machine is applied here, under its lock; readers share the lock on other threads.
+
+mod effects;
+mod replies;
+
+pub(crate) use self::effects::Outboxes;
+pub(crate) use self::replies::{Replies, stopped};
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use remex_consensus::{Core, Effect, Event};
+use remex_model::{Index, Revision};
+
+use crate::Fatal;
+use crate::board::Board;
+use crate::cluster::Cluster;
+use crate::inbox::{Inbox, Input};
+use crate::log_writer::LogWriter;
+use crate::parts::SharedState;
+
+/// What the driver owns and what it works on.
+pub(crate) struct Driver {
+    pub(crate) core: Core,
+    pub(crate) session: u64,
+    pub(crate) tick: Duration,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) state: SharedState,
+    pub(crate) board: Arc<Board>,
+    pub(crate) log: LogWriter,
+    pub(crate) outboxes: Outboxes,
+    pub(crate) replies: Replies,
+    pub(crate) revision: Revision,
+    pub(crate) applied: Index,
+    /// Events that effects of the last turn caused.
+    pub(crate) follow_up: Vec<Event>,
+}
+
+impl Driver {
+    /// Runs until it is told to stop or cannot go on.
+    pub(crate) fn run(mut self) {
+        if let Err(fatal) = self.turns() {
+            tracing::error!(reason = %fatal, "the node cannot go on");
+            self.board.fail(fatal);
+        }
+        self.replies.stop();
+    }
+
+    fn turns(&mut self) -> Result<(), Fatal> {
+        let mut inputs = Vec::new();
+        let mut effects = Vec::new();
+        let mut next_tick = Instant::now() + self.tick;
+        loop {
+            let deadline = if self.follow_up.is_empty() { next_tick } else { Instant::now() };
+            self.inbox.drain(&mut inputs, deadline);
+            let mut events = std::mem::take(&mut self.follow_up);
+            let mut stop = false;
+            for input in inputs.drain(..) {
+                match input {
+                    Input::Stop => stop = true,
+                    Input::Failed(fatal) => return Err(fatal),
+                    input => events.push(self.event(input)),
+                }
+            }
+            // One tick however long the turn took: after a pause of the whole process, time
+            // has not passed for its peers' messages either, which wait in its sockets.
+            let now = Instant::now();
+            let ticked = now >= next_tick;
+            if ticked {
+                events.push(Event::Tick);
+                next_tick = now + self.tick;
+            }
+            if !events.is_empty() {
+                self.core.handle(events, wall_clock_ms(), &mut effects);
+                self.carry_out(&mut effects)?;
+                self.post(ticked);
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes an input as an event of the core.
+    fn event(&mut self, input: Input) -> Event {
+        match input {
+            Input::Core(event) => event,
+            Input::Write { command, ttl_ticks, reply } => {
+                let sequence = self.replies.expect_write(reply);
+                Event::Propose { sequence, command, ttl_ticks }
+            }
+            Input::Read { ttl_ticks, reply } => {
+                let sequence = self.replies.expect_read(reply);
+                Event::Read { sequence, ttl_ticks }
+            }
+            Input::Stop | Input::Failed(_) => unreachable!("the loop keeps these to itself"),
+        }
+    }
+
+    /// Posts what this turn changed on the board.
+    fn post(&mut self, ticked: bool) {
+        let (commit, last, pending) =
+            (self.core.commit(), self.core.last_index(), self.replies.pending());
+        let leadership = self.core.leadership();
+        let progress = ticked.then(|| self.core.progress());
+        let log = ticked.then(|| self.log.usage()).flatten();
+        let applied = self.applied;
+        self.board.update(|snapshot| {
+            snapshot.leadership = leadership;
+            snapshot.commit = commit;
+            snapshot.applied = applied;
+            snapshot.last = last;
+            snapshot.pending = pending;
+            if let Some(progress) = progress {
+                snapshot.progress = progress;
+            }
+            if let Some((first, bytes)) = log {
+                snapshot.log_first = Index(first);
+                snapshot.log_bytes = bytes;
+            }
+        });
+    }
+
+    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), Fatal> {
+        let mut writes = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send { to, message } => self.outboxes.add(to, &message),
+                Effect::Persist { number, hard_state, entries } => {
+                    writes.push((number, hard_state, entries));
+                }
+                Effect::Apply { entries } => {
+                    // Nobody waits longer for a message because of what is applied here.
+                    self.outboxes.flush(&self.cluster);
+                    self.apply(entries)?;
+                }
+                Effect::ReadReady { sequences } => self.replies.reads_ready(sequences),
+                Effect::ReadExpired { sequence } => {
+                    let error = self.why_no_read();
+                    self.replies.read_failed(sequence, error);
+                }
+                Effect::ProposalExpired { sequence, sent } => {
+                    let error = self.why_no_write(sent);
+                    self.replies.write_failed(sequence, error);
+                }
+                Effect::Fetch { fetch, from, to, bytes_max } => {
+                    let entries = self.log.read(from, to, bytes_max)?;
+                    self.follow_up.push(Event::Fetched { fetch, entries });
+                }
+                Effect::Leadership(leadership) => self.announce(leadership),
+                Effect::Fatal { reason } => return Err(Fatal(reason)),
+            }
+        }
+        self.outboxes.flush(&self.cluster);
+        // Last, because it may take the time of a disk write: everything above is on its way.
+        if let Some(number) = self.log.write(writes)? {
+            self.follow_up.push(Event::Persisted { number });
+        }
+        Ok(())
+    }
+}
+
+/// The wall clock in milliseconds since 1970, for people to read; 0 if it is set before that.
+fn wall_clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,113 @@
+//! The driver's inbox: everything that happens outside reaches the driver through here.
+//!
+//! A vector behind a lock, swapped out whole, and a condition variable that is only signalled
+//! when the driver sleeps: one lock for a push, one for all that came since the last turn.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use remex_consensus::Event;
+use remex_model::{Error, Outcome};
+use tokio::sync::{Notify, oneshot};
+
+/// Inputs of peers that may wait before the readers of their connections stop reading. A turn
+/// takes all that waits, so this bounds what a stalled disk can pile up in memory.
+const PEER_INPUTS_MAX: usize = 4096;
+
+/// Answer to a write.
+pub(crate) type WriteReply = oneshot::Sender<Result<Outcome, Error>>;
+
+/// Answer to a read: it may be read now.
+pub(crate) type ReadReply = oneshot::Sender<Result<(), Error>>;
+
+/// Something that happened outside the driver.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// An event for the core.
+    Core(Event),
+    /// A client of this node writes.
+    Write { command: Bytes, ttl_ticks: u64, reply: WriteReply },
+    /// A client of this node wants to read linearizably.
+    Read { ttl_ticks: u64, reply: ReadReply },
+    /// The node cannot go on.
+    Failed(crate::Fatal),
+    /// Stop after this turn.
+    Stop,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    inputs: Vec<Input>,
+    asleep: bool,
+}
+
+/// The driver's inbox.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    drained: Notify,
+}
+
+impl Inbox {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds one input.
+    pub(crate) fn push(&self, input: Input) {
+        let mut queue = self.queue();
+        queue.inputs.push(input);
+        self.signal(queue);
+    }
+
+    /// Adds inputs of a peer; waits first while too many wait already.
+    pub(crate) async fn push_from_peer(&self, inputs: Vec<Input>) {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let mut queue = self.queue();
+                if queue.inputs.len() < PEER_INPUTS_MAX {
+                    queue.inputs.extend(inputs);
+                    self.signal(queue);
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    fn signal(&self, mut queue: MutexGuard<'_, Queue>) {
+        // Whoever comes next before the driver runs need not wake it again.
+        let asleep = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if asleep {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Swaps what has come into `inputs`, which is empty; waits for something until `deadline`.
+    pub(crate) fn drain(&self, inputs: &mut Vec<Input>, deadline: Instant) {
+        debug_assert!(inputs.is_empty(), "the last turn's inputs were taken");
+        let mut queue = self.queue();
+        while queue.inputs.is_empty() {
+            let now = Instant::now();
+            let Some(left) = deadline.checked_duration_since(now).filter(|left| !left.is_zero())
+            else {
+                return;
+            };
+            queue.asleep = true;
+            let (woken, _) =
+                self.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            queue.asleep = false;
+        }
+        let crowded = queue.inputs.len() >= PEER_INPUTS_MAX;
+        std::mem::swap(&mut queue.inputs, inputs);
+        drop(queue);
+        if crowded {
+            self.drained.notify_waiters();
+        }
+    }
+}

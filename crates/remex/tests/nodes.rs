@@ -1,0 +1,209 @@
+//! Whole nodes in one process, over real sockets and files, through the port `Service`.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use remex::{Config, Node, OpenError};
+use remex_model::{
+    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, Operation, Outcome,
+    ReadOptions, Request, Response, Revision, Service, Test, Value,
+};
+
+/// Generous: a test that needs it all is about to fail anyway.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(dir: &Path) -> Config {
+    Config { segment_bytes: 1024 * 1024, ..Config::new(dir) }
+}
+
+fn request(operation: Operation) -> Request {
+    Request { context: Context { deadline: Instant::now() + PATIENCE }, operation }
+}
+
+async fn write(service: &Arc<dyn Service>, command: Command) -> Result<Outcome, Error> {
+    match service.call(request(Operation::Write(command))).await? {
+        Response::Write(outcome) => Ok(outcome),
+        other => panic!("a write was answered with {other:?}"),
+    }
+}
+
+async fn put(service: &Arc<dyn Service>, key: &str, value: &str) -> Revision {
+    let command = Command::put(key.into(), Value::raw(value.to_owned()));
+    match write(service, command).await.expect("the write succeeds") {
+        Outcome::Written(written) => written.revision,
+        Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
+    }
+}
+
+async fn get(service: &Arc<dyn Service>, key: &str, options: ReadOptions) -> GetResponse {
+    let get = Get { key: key.into(), options };
+    match service.call(request(Operation::Get(get))).await.expect("the read succeeds") {
+        Response::Get(found) => found,
+        other => panic!("a get was answered with {other:?}"),
+    }
+}
+
+async fn value(service: &Arc<dyn Service>, key: &str) -> Option<String> {
+    let record = get(service, key, ReadOptions::default()).await.record?;
+    Some(String::from_utf8(record.value.bytes.to_vec()).expect("text was written"))
+}
+
+/// Free ports of loopback. Another process may take one before the node does; then the node
+/// says so and the test fails loudly.
+fn free_addresses(count: usize) -> Vec<String> {
+    let sockets: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    sockets.iter().map(|socket| socket.local_addr().expect("bound").to_string()).collect()
+}
+
+struct Trio {
+    folder: tempfile::TempDir,
+    addresses: Vec<String>,
+}
+
+impl Trio {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        Self { folder, addresses: free_addresses(3) }
+    }
+
+    async fn open(&self, position: usize) -> Node {
+        let config = Config {
+            name: Some(format!("n{}", position + 1)),
+            peer_listen: self.addresses[position].parse().expect("an address"),
+            join: self.addresses.clone(),
+            expect: Some(3),
+            ..config(&self.folder.path().join(format!("n{}", position + 1)))
+        };
+        // A node that was dropped gives its port back when its tasks have ended.
+        let begin = Instant::now();
+        loop {
+            match Node::open(config.clone()).await {
+                Ok(node) => return node,
+                Err(OpenError::Listen { .. }) if begin.elapsed() < PATIENCE => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("the node does not open: {error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_keeps_what_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::open(config(folder.path())).await.unwrap();
+    let service = node.service();
+    assert_eq!(put(&service, "a", "1").await, Revision(2));
+    assert_eq!(put(&service, "a", "2").await, Revision(3));
+    assert_eq!(value(&service, "a").await.as_deref(), Some("2"));
+    let old = ReadOptions { at: Some(Revision(2)), ..ReadOptions::default() };
+    assert_eq!(get(&service, "a", old).await.record.unwrap().value.bytes, "1");
+    // Like a crash: nothing is handed over or written at the end.
+    drop(node);
+
+    let node = Node::open(config(folder.path())).await.unwrap();
+    let service = node.service();
+    assert_eq!(value(&service, "a").await.as_deref(), Some("2"));
+    assert_eq!(put(&service, "b", "3").await, Revision(4));
+    node.shutdown().await.unwrap();
+
+    let node = Node::open(config(folder.path())).await.unwrap();
+    assert_eq!(value(&node.service(), "b").await.as_deref(), Some("3"));
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_found_one_cluster_and_answer_as_one() {
+    let trio = Trio::new();
+    let first = trio.open(0).await;
+    let second = trio.open(1).await;
+    let third = trio.open(2).await;
+    let nodes = [first, second, third];
+    let services: Vec<_> = nodes.iter().map(Node::service).collect();
+    for (position, service) in services.iter().enumerate() {
+        put(service, &format!("key{position}"), "x").await;
+        for reader in &services {
+            let found = value(reader, &format!("key{position}")).await;
+            assert_eq!(found.as_deref(), Some("x"));
+        }
+    }
+    let ids: Vec<_> = nodes.iter().map(|node| node.admin().node().cluster_id).collect();
+    assert!(ids[0].is_some() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    for node in nodes {
+        node.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_three_go_on_and_the_third_catches_up() {
+    let trio = Trio::new();
+    let mut nodes = vec![trio.open(0).await, trio.open(1).await, trio.open(2).await];
+    put(&nodes[0].service(), "before", "1").await;
+    let position = nodes
+        .iter()
+        .position(|node| node.admin().leader() == Some(node.admin().node().id))
+        .expect("some node leads");
+    drop(nodes.remove(position));
+    put(&nodes[0].service(), "during", "2").await;
+    put(&nodes[1].service(), "during", "3").await;
+
+    let back = trio.open(position).await;
+    assert_eq!(value(&back.service(), "during").await.as_deref(), Some("3"));
+    assert_eq!(value(&back.service(), "before").await.as_deref(), Some("1"));
+    // A minority alone refuses linearizable reads and writes, and still answers stale ones.
+    drop(nodes);
+    let service = back.service();
+    let soon = Context { deadline: Instant::now() + Duration::from_millis(300) };
+    let command = Command::put("after".into(), Value::raw("4"));
+    let request = Request { context: soon, operation: Operation::Write(command) };
+    let error = service.call(request).await.unwrap_err();
+    assert!(
+        matches!(error.code, ErrorCode::NoLeader | ErrorCode::Timeout),
+        "a write without a majority: {error:?}"
+    );
+    let stale = ReadOptions { consistency: Consistency::Stale, ..ReadOptions::default() };
+    assert!(get(&service, "during", stale).await.record.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_are_checked_where_the_write_is_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::open(config(folder.path())).await.unwrap();
+    let service = node.service();
+    let create = || Command::put("a".into(), Value::raw("1")).only_if("a".into(), Test::Absent);
+    assert!(matches!(write(&service, create()).await, Ok(Outcome::Written(_))));
+    let Ok(Outcome::Refused(refusal)) = write(&service, create()).await else {
+        panic!("the second creation must be refused");
+    };
+    assert_eq!(refusal.current, Some(Revision(2)));
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_serves_one_node_under_one_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |name: &str| Config { name: Some(name.to_owned()), ..config(folder.path()) };
+    let node = Node::open(named("n1")).await.unwrap();
+    let error = Node::open(named("n1")).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    node.shutdown().await.unwrap();
+    let error = Node::open(named("n2")).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, OpenError::Identity(_)), "{error}");
+    assert!(error.to_string().contains("n1") && error.to_string().contains("n2"), "{error}");
+}
+
+#[tokio::test]
+async fn settings_that_contradict_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for config in [
+        Config { expect: Some(3), ..config(folder.path()) },
+        Config { join: vec!["127.0.0.1:1".to_owned()], ..config(folder.path()) },
+        Config { heartbeat_ms: 500, ..config(folder.path()) },
+    ] {
+        let error = Node::open(config).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, OpenError::Config(_)), "{error}");
+    }
+}

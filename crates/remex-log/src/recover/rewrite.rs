@@ -1,0 +1,42 @@
+//! Writing the unproven tail again.
+
+use std::ops::Range;
+
+use super::replay::{Found, Reader};
+use crate::error::failed;
+use crate::format::{BLOCK_BYTES, GroupBuffer};
+use crate::segment::Segment;
+use crate::{Disk, DiskFile, OpenError, Spare};
+
+/// Copies the groups at `range` of `old` to the front of `spare`, checksummed for their new place.
+/// They keep their distances. Not synced: the header that is written next makes them durable.
+///
+/// The bytes come from the page cache perhaps, and not from the disk, if the process before this
+/// one ended with a failed sync. That is the point: here they are written and synced anew.
+pub(super) fn copy_groups<D: Disk>(
+    old: &Segment<D::File>,
+    range: Range<u64>,
+    spare: &Spare<D>,
+    salt: u64,
+) -> Result<(), OpenError> {
+    let mut reader = Reader::new(old);
+    let mut buffer = GroupBuffer::new();
+    let mut offset = range.start;
+    while offset < range.end {
+        let (header, payload) = match reader.group(offset, range.end)? {
+            Found::Group(header, payload) => (header, payload),
+            Found::Bad { reason, .. } => {
+                let reason = format!("{reason}, but a moment ago it was intact");
+                return Err(reader.corrupt(offset, reason));
+            }
+        };
+        buffer.clear();
+        buffer.push_payload(&payload, header.records);
+        let new_offset = offset - range.start + BLOCK_BYTES;
+        // Nothing is durable yet when this is written; the segment's header will say more.
+        let group = buffer.finish(salt, new_offset, BLOCK_BYTES);
+        spare.file.write_all_at(group, new_offset).map_err(failed("write", &spare.name))?;
+        offset += header.bytes_padded();
+    }
+    Ok(())
+}

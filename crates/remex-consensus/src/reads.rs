@@ -141,7 +141,16 @@ impl Reads {
         ready
     }
 
-    /// The leader changed, or nothing came back: what was asked is asked again.
+    /// The request that is on its way, if it was sent `retry_ticks` ago or more: it goes out again
+    /// under its number. A new number would turn the answer to the first away, and a follower
+    /// whose leader answers more slowly than it repeats itself would never read again.
+    pub(crate) fn retry(&mut self, now: u64, retry_ticks: u64) -> Option<u64> {
+        let asked = self.asked.as_mut().filter(|asked| now >= asked.since + retry_ticks)?;
+        asked.since = now;
+        Some(asked.context)
+    }
+
+    /// The leader changed: what was asked is asked again.
     pub(crate) fn ask_again(&mut self) {
         if let Some(asked) = self.asked.take() {
             for sequence in asked.sequences {
@@ -159,11 +168,6 @@ impl Reads {
         if let Some(asked) = &mut self.asked {
             asked.remotes.clear();
         }
-    }
-
-    /// When the request that is on its way was sent, in ticks.
-    pub(crate) fn asked_since(&self) -> Option<u64> {
-        self.asked.as_ref().map(|asked| asked.since)
     }
 
     /// Removes the reads whose callers' time is up.
@@ -206,7 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_round_is_asked_again_under_a_new_number() {
+    fn an_answer_that_takes_longer_than_a_retry_still_confirms() {
+        let mut reads = Reads::new();
+        reads.add(1, 100);
+        let first = reads.begin(0).unwrap();
+        assert_eq!(reads.retry(2, 3), None);
+        assert_eq!(reads.retry(3, 3), Some(first));
+        assert_eq!(reads.retry(4, 3), None);
+        reads.confirm(first, Index(1));
+        assert_eq!(reads.take_ready(Index(1)), [1]);
+        assert_eq!(reads.retry(9, 3), None, "nothing is on its way");
+    }
+
+    #[test]
+    fn under_a_new_leader_reads_are_asked_again_under_a_new_number() {
         let mut reads = Reads::new();
         reads.add(1, 100);
         let first = reads.begin(0).unwrap();

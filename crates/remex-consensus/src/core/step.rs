@@ -60,8 +60,9 @@ impl Core {
             let message = Message::Forward { session, batch, term, commands: forward.commands };
             self.send(leader, message, effects);
         }
-        if self.reads.asked_since().is_some_and(|since| self.now >= since + retry_ticks) {
-            self.reads.ask_again();
+        if let Some(context) = self.reads.retry(self.now, retry_ticks) {
+            let session = self.config.session;
+            self.send(leader, Message::ReadRequest { session, context }, effects);
         }
     }
 

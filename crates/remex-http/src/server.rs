@@ -21,7 +21,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the idle timeout is kept above the request timeout, so that a request in flight is never
 /// taken for silence.
-const IDLE_MARGIN_MS: u64 = 2_000;
+const IDLE_MARGIN_MS: u64 = 1_000;
 
 /// Serves the surface on `listener` until `shutdown` is ready. Then no connection is accepted any
 /// more, requests in flight are finished and answered with `connection: close`, and idle

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -38,7 +37,7 @@ where
     let is_head = request.method() == Method::HEAD;
     let mut response = inner(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = explain(shared, response, &request_id);
+        response = explain(response, &request_id, shared.served_by.name());
     }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
@@ -51,7 +50,7 @@ where
 
 /// Gives an error its body. One that carries no [`Problem`] was not made here; its own body is
 /// replaced.
-fn explain(shared: &Shared, mut response: Response, request_id: &HeaderValue) -> Response {
+fn explain(mut response: Response, request_id: &HeaderValue, node: &str) -> Response {
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| {
         let foreign = Problem::foreign(response.status());
         let allow = response.headers_mut().remove(ALLOW);
@@ -68,17 +67,57 @@ fn explain(shared: &Shared, mut response: Response, request_id: &HeaderValue) ->
     } else {
         tracing::debug!(request_id, code = error.code.as_str(), detail = error.detail, "refused");
     }
-    problem.write_body(&mut response, request_id, shared.served_by.name());
+    problem.write_body(&mut response, request_id, node);
     response
 }
 
 /// Makes the answer to HEAD: the headers of the answer to GET, its length included, and no body.
 fn behead(response: &mut Response) {
-    let length = response.body().size_hint().exact();
-    *response.body_mut() = Body::empty();
+    let length = std::mem::take(response.body_mut()).size_hint().exact();
     let status = response.status();
     let has_length = !(status.is_informational() || status == 204 || status == 304);
-    if let (true, Some(length)) = (has_length, length) {
+    // The router beheads its answers too, and has noted the length then.
+    if let (true, Some(length)) = (has_length, length)
+        && !response.headers().contains_key(CONTENT_LENGTH)
+    {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn explained(bare: impl IntoResponse) -> (Response<()>, serde_json::Value) {
+        let id = HeaderValue::from_static("id-1");
+        let (parts, body) = explain(bare.into_response(), &id, "n1").into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (Response::from_parts(parts, ()), serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_error_that_was_not_made_here_becomes_a_problem() {
+        let bare = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")], "no such method");
+        let (answer, body) = explained(bare).await;
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answer.headers()[ALLOW], "GET");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(body["code"], "method_not_allowed");
+        assert_eq!(
+            (body["request_id"].as_str(), body["node"].as_str()),
+            (Some("id-1"), Some("n1"))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_status_without_a_code_of_its_own_gets_the_nearest() {
+        for (status, code) in [(404, "not_found"), (422, "bad_request"), (502, "internal")] {
+            let (answer, body) = explained(StatusCode::from_u16(status).unwrap()).await;
+            assert_eq!((answer.status().as_u16(), body["code"].as_str()), (status, Some(code)));
+            assert_eq!(body["status"], status);
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use remex_model::{Check, Effect, Error, ErrorCode, Retry, Revision};
 use serde::Serialize;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The pause that is advised if the error itself advises none.
+const RETRY_PAUSE_MS: u64 = 1_000;
 const REMEX_REVISION: HeaderName = HeaderName::from_static("remex-revision");
 
 /// An error with what its answer needs. Travels inside the response until the outermost layer,
@@ -79,7 +81,11 @@ impl Problem {
         if let Some(revision) = parts.store_revision {
             headers.insert(REMEX_REVISION, HeaderValue::from(revision.get()));
         }
-        if let Retry::After { pause_ms } = parts.error.retry {
+        let pause_ms = match parts.error.retry {
+            Retry::After { pause_ms } => Some(pause_ms),
+            Retry::Never => passes(parts.status).then_some(RETRY_PAUSE_MS),
+        };
+        if let Some(pause_ms) = pause_ms {
             headers.insert(RETRY_AFTER, HeaderValue::from(pause_ms.div_ceil(1_000).max(1)));
         }
         if let (true, Some(revision)) = (is_about_a_key(parts.error.code), parts.error.revision) {
@@ -109,7 +115,10 @@ impl Problem {
                 Effect::None => "not_applied",
                 Effect::Unknown => "unknown",
             },
-            retryable: error.retry != Retry::Never,
+            // A write that may have happened is not to be repeated blindly, even if the node will
+            // be well soon; that is for the client to decide.
+            retryable: error.retry != Retry::Never
+                || (passes(*status) && error.effect == Effect::None),
             oldest_revision: oldest_revision.map(Revision::get),
             revision: revision.map(Revision::get),
             checks: checks.iter().map(CheckBody::from).collect(),
@@ -120,8 +129,16 @@ impl Problem {
             .expect("a structure of text, numbers and booleans always becomes JSON");
         bytes.push(b'\n');
         *response.body_mut() = Body::from(bytes);
+        // That of the body before, which the router has noted.
+        response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     }
+}
+
+/// Whether the status says that things will be better by themselves, which promises a
+/// `Retry-After`.
+fn passes(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// Whether the error's revision is that of a key, and so its entity tag.

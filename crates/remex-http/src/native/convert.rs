@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use remex_model::{
     Condition, Consistency, Error, ErrorCode, Key, KeyRange, Limits, List, Order, Outcome,
-    ReadOptions, Refusal, RequestKey, Revision, Test, Value, Write, Written,
+    ReadOptions, Refusal, RequestKey, Test, Value, Write, Written,
 };
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -267,9 +267,20 @@ pub(crate) fn body_error(error: BodyError, too_large: impl FnOnce(usize) -> Erro
     }
 }
 
-/// The problem for an answer of the service that does not fit the request: a defect of ours, and
-/// the write behind it has happened.
-pub(crate) fn unexpected_results(revision: Revision) -> Problem {
-    let detail = "the service's answer does not fit the request";
-    Problem::from(Error::new(ErrorCode::Internal, detail).effect_unknown()).store_revision(revision)
+/// The problem for results that do not fit the write: the remembered outcome of another request
+/// with the same key, or else a defect of ours, and the write behind it has happened.
+pub(crate) fn unfit_results(written: &Written) -> Problem {
+    let error = if written.repeated {
+        Error::new(ErrorCode::BadRequest, "the idempotency key belongs to another request")
+            .hint("use a fresh Idempotency-Key for every write, and the same one for its retries")
+    } else {
+        let detail = "the service's results do not fit the write";
+        Error::new(ErrorCode::Internal, detail).effect_unknown()
+    };
+    Problem::from(error).store_revision(written.revision)
+}
+
+/// The problem for a listing without the count that was asked for: a defect of ours.
+pub(crate) fn uncounted() -> Problem {
+    Error::new(ErrorCode::Internal, "the service's listing has no count").into()
 }

@@ -2,12 +2,9 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use http::StatusCode;
-use remex_model::{Effect, Error, ErrorCode, Retry};
+use remex_model::{Error, ErrorCode};
 
 use crate::layers::Problem;
-
-/// The pause that is advised if the error itself advises none.
-const RETRY_PAUSE_MS: u64 = 1_000;
 
 /// The status of a code. Codes never change meaning, and neither do their statuses.
 pub(crate) fn status(code: ErrorCode) -> StatusCode {
@@ -35,15 +32,7 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
 }
 
 impl From<Error> for Problem {
-    fn from(mut error: Error) -> Self {
-        let status = status(error.code);
-        // These three statuses promise a `Retry-After`. A write that may have happened is the
-        // exception: repeating it blindly is not what we advise.
-        let passes =
-            matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        if passes && error.retry == Retry::Never && error.effect == Effect::None {
-            error.retry = Retry::After { pause_ms: RETRY_PAUSE_MS };
-        }
-        Problem::new(status, error)
+    fn from(error: Error) -> Self {
+        Problem::new(status(error.code), error)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         }
     };
     if written.results.len() != keys.len() {
-        return Err(convert::unexpected_results(written.revision));
+        return Err(convert::unfit_results(&written));
     }
     let results = keys.iter().zip(&written.results).map(|(key, result)| match result {
         WriteResult::Put { create_revision, version, .. } => BatchResult::Put {

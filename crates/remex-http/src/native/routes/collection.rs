@@ -51,7 +51,7 @@ async fn list(shared: &Shared, parts: &Parts) -> Reply {
     let (list, counted) = convert::listing(&query, shared.service.limits())?;
     let page = call_list(shared, list.clone()).await?;
     let Some(count) = page.count.or(counted) else {
-        return Err(convert::unexpected_results(page.revision));
+        return Err(convert::uncounted());
     };
     let next = next(&list, &page, count);
     let items = page.items.iter().map(|item| {
@@ -125,7 +125,7 @@ async fn delete(shared: &Shared, parts: &Parts) -> Reply {
         }
     };
     let [WriteResult::Deleted { count, .. }] = &written.results[..] else {
-        return Err(convert::unexpected_results(written.revision));
+        return Err(convert::unfit_results(&written));
     };
     let mut response = deleted(*count, false, written.revision, is_pretty);
     reply::stamp_replayed(&mut response, written.repeated);
@@ -144,7 +144,7 @@ async fn count(shared: &Shared, range: KeyRange, is_pretty: bool) -> Reply {
         options: ReadOptions::default(),
     };
     let page = call_list(shared, list).await?;
-    let count = page.count.ok_or_else(|| convert::unexpected_results(page.revision))?;
+    let count = page.count.ok_or_else(convert::uncounted)?;
     Ok(deleted(count, true, page.revision, is_pretty))
 }
 

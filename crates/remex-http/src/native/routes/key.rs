@@ -89,7 +89,7 @@ where
     let write = Write::Put { key: key.clone(), value, lease: 0 };
     let written = write_one(shared, parts, &key, write, deadline).await?;
     let [WriteResult::Put { create_revision, version, previous }] = &written.results[..] else {
-        return Err(convert::unexpected_results(written.revision));
+        return Err(convert::unfit_results(&written));
     };
     let body = PutBody {
         key: KeyBody(&key),
@@ -112,7 +112,7 @@ async fn delete(shared: &Shared, parts: &Parts) -> Reply {
     let write = Write::Delete { key: key.clone() };
     let written = write_one(shared, parts, &key, write, deadline).await?;
     let [WriteResult::Deleted { count, previous }] = &written.results[..] else {
-        return Err(convert::unexpected_results(written.revision));
+        return Err(convert::unfit_results(&written));
     };
     let body = DeleteBody {
         deleted: *count,

@@ -1,0 +1,107 @@
+//! Every error code: its page, and its way to a client.
+
+use std::path::Path;
+
+use remex_model::{Error, ErrorCode};
+
+use crate::server::Server;
+
+/// All codes, in the order of the model.
+pub(crate) const ALL: [ErrorCode; 22] = [
+    ErrorCode::BadRequest,
+    ErrorCode::InvalidKey,
+    ErrorCode::KeyTooLong,
+    ErrorCode::InvalidJson,
+    ErrorCode::UnknownParameter,
+    ErrorCode::KeyNotFound,
+    ErrorCode::Compacted,
+    ErrorCode::FutureRevision,
+    ErrorCode::RevisionMismatch,
+    ErrorCode::AlreadyExists,
+    ErrorCode::ValueTooLarge,
+    ErrorCode::RequestTooLarge,
+    ErrorCode::UnsupportedMediaType,
+    ErrorCode::NotFound,
+    ErrorCode::MethodNotAllowed,
+    ErrorCode::Overloaded,
+    ErrorCode::NoLeader,
+    ErrorCode::NotReady,
+    ErrorCode::Draining,
+    ErrorCode::Timeout,
+    ErrorCode::NoSpace,
+    ErrorCode::Internal,
+];
+
+/// The status that `docs/http-api.md` promises, and the place in [`ALL`]: a new code does not
+/// build until it is here.
+fn promised(code: ErrorCode) -> (usize, u16) {
+    match code {
+        ErrorCode::BadRequest => (0, 400),
+        ErrorCode::InvalidKey => (1, 400),
+        ErrorCode::KeyTooLong => (2, 400),
+        ErrorCode::InvalidJson => (3, 400),
+        ErrorCode::UnknownParameter => (4, 400),
+        ErrorCode::KeyNotFound => (5, 404),
+        ErrorCode::Compacted => (6, 410),
+        ErrorCode::FutureRevision => (7, 400),
+        ErrorCode::RevisionMismatch => (8, 412),
+        ErrorCode::AlreadyExists => (9, 412),
+        ErrorCode::ValueTooLarge => (10, 413),
+        ErrorCode::RequestTooLarge => (11, 413),
+        ErrorCode::UnsupportedMediaType => (12, 415),
+        ErrorCode::NotFound => (13, 404),
+        ErrorCode::MethodNotAllowed => (14, 405),
+        ErrorCode::Overloaded => (15, 429),
+        ErrorCode::NoLeader => (16, 503),
+        ErrorCode::NotReady => (17, 503),
+        ErrorCode::Draining => (18, 503),
+        ErrorCode::Timeout => (19, 504),
+        ErrorCode::NoSpace => (20, 507),
+        ErrorCode::Internal => (21, 500),
+    }
+}
+
+#[test]
+fn every_code_has_its_page_and_every_page_its_code() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let reference = std::fs::read_to_string(docs.join("http-api.md")).expect("the reference");
+    for (position, code) in ALL.into_iter().enumerate() {
+        let (expected, status) = promised(code);
+        assert_eq!(position, expected, "{code}");
+        let page = std::fs::read_to_string(docs.join(format!("errors/{code}.md")))
+            .unwrap_or_else(|error| panic!("the page of {code}: {error}"));
+        assert!(page.starts_with(&format!("# `{code}`: {}", code.title())), "{code}");
+        for part in [&format!("Status {status}"), "**Cause.**", "**Check.**", "**Fix.**"] {
+            assert!(page.contains(part), "the page of {code} lacks {part}");
+        }
+        let row = format!("| {status} | [`{code}`](errors/{code}.md) |");
+        assert!(reference.contains(&row), "http-api.md lacks {row}");
+    }
+    for entry in std::fs::read_dir(docs.join("errors")).expect("the folder of pages") {
+        let name = entry.expect("the folder can be read").file_name();
+        let name = name.to_str().expect("pages have plain names").to_owned();
+        assert!(ALL.iter().any(|code| format!("{code}.md") == name), "{name} is of no code");
+    }
+}
+
+#[tokio::test]
+async fn every_code_reaches_the_client_as_a_problem() {
+    let server = Server::start().await;
+    let mut wire = server.connect().await;
+    for code in ALL {
+        server.fake.fail(Error::new(code, "told to"));
+        let answer = wire.ask("GET /v1/kv/a HTTP/1.1", b"").await;
+        let (_, status) = promised(code);
+        assert_eq!(answer.status(), status, "{code}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{code}");
+        let body = answer.json();
+        assert_eq!(body["code"], code.as_str());
+        assert_eq!(body["type"], format!("/docs/errors/{code}"));
+        assert_eq!(body["status"], status);
+        assert_eq!(body["request_id"], answer.header("request-id").unwrap());
+        assert_eq!(body["node"], "n1");
+        let passes = matches!(status, 429 | 503);
+        assert_eq!(answer.header("retry-after").is_some(), passes, "{code}");
+        assert_eq!(body["retryable"], passes, "{code}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The native API against a store in memory, through real sockets.
+
+mod codes;
+mod connections;
+mod fake;
+mod server;
+mod transcript;
+mod values;
+mod wire;

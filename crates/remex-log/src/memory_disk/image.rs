@@ -190,12 +190,17 @@ impl Image {
         self.reboot();
     }
 
-    /// No file is open any more, so those without a name are gone.
+    /// No file is open any more, so those without a name are gone; but one whose removal is not
+    /// synced can have its name again after a power cut.
     pub(super) fn reboot(&mut self) {
         self.boot += 1;
         self.power.restore();
-        let named: BTreeSet<u64> =
-            self.names.values().chain(self.durable_names.values()).copied().collect();
+        let linked = self.name_changes.iter().filter_map(|change| match change {
+            NameChange::Link { inode, .. } => Some(inode),
+            NameChange::Rename { .. } | NameChange::Unlink { .. } => None,
+        });
+        let named = self.names.values().chain(self.durable_names.values()).chain(linked);
+        let named: BTreeSet<u64> = named.copied().collect();
         self.inodes.retain(|number, _| named.contains(number));
     }
 }

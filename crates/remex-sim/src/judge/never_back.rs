@@ -1,0 +1,33 @@
+//! Term, commit index, applied index and revision of a node never go back while it runs (Raft
+//! paper, figure 2: "increases monotonically"; revisions: etcd's guarantee).
+
+use super::Standing;
+use crate::violation::Check;
+
+/// How far each node was at its last turn in this run.
+#[derive(Debug)]
+pub(crate) struct NeverBack(Vec<Standing>);
+
+impl NeverBack {
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self(vec![Standing::default(); nodes])
+    }
+
+    pub(crate) fn check(&mut self, node: usize, now: Standing) -> Check {
+        let before = std::mem::replace(&mut self.0[node], now);
+        let back = now.term < before.term
+            || now.commit < before.commit
+            || now.applied < before.applied
+            || now.revision < before.revision;
+        let ahead = now.applied > now.commit;
+        match (back, ahead) {
+            (false, false) => Ok(()),
+            (true, _) => Err(("never_back", format!("node {node} went from {before:?} to {now:?}"))),
+            (false, true) => Err(("never_back", format!("node {node} applied too much: {now:?}"))),
+        }
+    }
+
+    pub(crate) fn restarted(&mut self, node: usize) {
+        self.0[node] = Standing::default();
+    }
+}

@@ -1,0 +1,147 @@
+//! Carrying out the core's effects, in order.
+
+use remex_consensus::{Effect, Entry, EntryKind, Event, FetchId, Leadership, Message, Role};
+use remex_log::{LogEntry, LogError};
+use remex_model::{Index, NodeId, Term};
+
+use super::Inside;
+use super::running::Running;
+use crate::around::{Around, Happening};
+use crate::violation::Stop;
+
+/// A read of the log for a follower that is behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fetch {
+    fetch: FetchId,
+    from: Index,
+    to: Index,
+    bytes_max: usize,
+}
+
+impl Running {
+    pub(super) fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        around: &mut Around,
+    ) -> Result<(), Stop> {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => self.send(to, &message, around),
+                Effect::Persist { number, hard_state, entries } => {
+                    self.persist(number, hard_state, entries, around)?;
+                }
+                Effect::Apply { entries } => self.apply(entries, around)?,
+                Effect::ReadReady { sequences } => self.reads_ready(sequences, around)?,
+                Effect::ProposalExpired { sequence, sent } => {
+                    self.expired(sequence, sent, around);
+                }
+                Effect::ReadExpired { sequence } => self.expired(sequence, false, around),
+                Effect::Fetch { fetch, from, to, bytes_max } => {
+                    let what = Inside::Fetched(Fetch { fetch, from, to, bytes_max });
+                    let delay = around.dice.between(0, 2_000);
+                    self.schedule(delay, what, around);
+                }
+                Effect::Leadership(leadership) => self.leadership_changed(leadership, around)?,
+                Effect::Fatal { reason } => {
+                    let detail = format!("node {} stops: {reason}", self.position);
+                    return Err(Stop::Broken(("fatal", detail)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, to: NodeId, message: &Message, around: &mut Around) {
+        let (from, to) = (self.position, super::position(to));
+        match message {
+            Message::Forward { batch, .. } => {
+                around.coverage.forwards_retried += u64::from(!self.forwards.insert(*batch));
+            }
+            Message::ForwardRefused { .. } => around.coverage.forwards_refused += 1,
+            Message::Raft(_) | Message::ReadRequest { .. } | Message::ReadReply { .. } => {}
+        }
+        let mut out = Vec::with_capacity(128);
+        message.encode(&mut out);
+        around.trace.note([1, from as u64, to as u64]);
+        around.trace.note_bytes(&out);
+        if around.network.is_cut(around.now_us, from, to) && around.dice.chance(1_000) {
+            // The transport notices a dead connection sooner or later.
+            self.put(Event::Unreachable { peer: super::id(to) }, around);
+        }
+        let now_us = around.now_us;
+        let arrivals = around.network.send(now_us, (from, to), out.into(), &mut around.coverage);
+        let struck = if arrivals.is_empty() { " (struck)" } else { "" };
+        around.trace.line(now_us, || format!("n{from} -> n{to} {}{struck}", describe(message)));
+        for (at_us, packet) in arrivals {
+            around.queue.push(at_us, Happening::Deliver(packet));
+        }
+    }
+
+    fn apply(&mut self, entries: Vec<Entry>, around: &mut Around) -> Result<(), Stop> {
+        let mut mine = Vec::new();
+        for entry in entries {
+            match entry.kind {
+                EntryKind::Data => {}
+            }
+            around.judge.applying(self.position, &entry)?;
+            let applied = self.state.apply(entry.index, entry.term, entry.data.clone());
+            let applied = applied
+                .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
+            let hash = self.state.hash();
+            around.trace.note([2, entry.index.get(), hash]);
+            let first = around.judge.applied(self.position, &entry, &applied.outcomes, hash)?;
+            around.coverage.committed += u64::from(first);
+            around.coverage.applied += 1;
+            around.coverage.applied_again += u64::from(entry.index <= self.applied_before);
+            let session = self.session;
+            mine.extend(applied.outcomes.into_iter().filter(|(id, _)| id.session == session));
+        }
+        for (id, outcome) in mine {
+            self.written(id, outcome, around)?;
+        }
+        Ok(())
+    }
+
+    fn leadership_changed(&mut self, now: Leadership, around: &mut Around) -> Result<(), Stop> {
+        around.trace.note([4, self.position as u64, now.term.get()]);
+        around.coverage.elections += u64::from(now.role == Role::Leader);
+        around.judge.leadership(self.position, self.run, now)?;
+        Ok(())
+    }
+
+    /// The log has been read.
+    pub(super) fn fetched(&mut self, fetch: Fetch, around: &mut Around) -> Result<(), Stop> {
+        let Fetch { fetch, from, to, bytes_max } = fetch;
+        let read = self.log.read(from.get(), to.get(), bytes_max);
+        let entries = match read {
+            // The log was cut or trimmed since it was asked for: nothing comes back, and the
+            // core asks again if it still wants to know.
+            Err(LogError::OutOfRange { .. }) => Vec::new(),
+            read => self.check_disk(read)?,
+        };
+        around.coverage.fetches += 1;
+        let entries = entries.into_iter().map(from_log_entry).collect::<Result<_, _>>()?;
+        self.put(Event::Fetched { fetch, entries }, around);
+        Ok(())
+    }
+}
+
+/// An entry of the log as the core takes it.
+pub(super) fn from_log_entry(entry: LogEntry) -> Result<Entry, Stop> {
+    let kind = EntryKind::from_byte(entry.kind)
+        .ok_or_else(|| ("log", format!("entry {} has kind {}", entry.index, entry.kind)))?;
+    Ok(Entry { index: Index(entry.index), term: Term(entry.term), kind, data: entry.data })
+}
+
+/// A message in a few words.
+pub(crate) fn describe(message: &Message) -> String {
+    match message {
+        Message::Raft(raft) => format!("{raft:?}"),
+        Message::Forward { batch, term, commands, .. } => {
+            format!("forward {batch} term {term} of {} commands", commands.len())
+        }
+        Message::ForwardRefused { batch, .. } => format!("forward_refused {batch}"),
+        Message::ReadRequest { context, .. } => format!("read_request {context}"),
+        Message::ReadReply { context, index, .. } => format!("read_reply {context} at {index}"),
+    }
+}

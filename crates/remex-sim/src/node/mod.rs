@@ -1,0 +1,150 @@
+//! One simulated node: the shipped core, log and state machine, and the driver's part played
+//! over virtual time.
+//!
+//! The driver's rules are the product's: events that wait are handled in one turn; effects are
+//! carried out in order; what the core wants written goes to the log's writer, which takes
+//! everything that waits under one sync; committed entries are applied in the turn; the state's
+//! buffer goes to the engine beside it. A crash leaves what the simulated disk and the engine
+//! hold, and nothing else.
+
+mod effects;
+mod flush;
+mod power;
+mod recover;
+mod request;
+mod running;
+mod start;
+mod writer;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use remex_consensus::{Event, Message};
+use remex_engine::MemoryEngine;
+use remex_log::memory_disk::MemoryDisk;
+use remex_model::{Index, NodeId};
+
+pub(crate) use self::power::End;
+pub(crate) use self::request::{Answer, Call, Caller};
+pub(crate) use self::running::Running;
+
+use crate::around::{Around, Happening};
+use crate::dice::Dice;
+use crate::violation::Stop;
+
+/// Something that happens inside a node.
+#[derive(Debug)]
+pub(crate) enum Inside {
+    /// The clock ticks.
+    Tick,
+    /// The driver takes its turn.
+    Turn,
+    /// The disk has synced.
+    Synced,
+    /// The log has been read for a follower.
+    Fetched(effects::Fetch),
+    /// It is time to move the state's buffer to the engine.
+    Flush,
+    /// The engine has the buffer.
+    Flushed,
+}
+
+/// One node, up or down.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) position: usize,
+    disk: MemoryDisk,
+    engine: Arc<MemoryEngine>,
+    dice: Dice,
+    /// Runs of its process so far.
+    runs: u64,
+    /// Difference of its wall clock from the true time, in milliseconds.
+    pub(crate) clock_ahead_ms: u64,
+    /// Entries up to here were applied in an earlier run.
+    applied_before: Index,
+    running: Option<Box<Running>>,
+}
+
+impl Node {
+    pub(crate) fn new(position: usize, mut dice: Dice) -> Self {
+        Self {
+            position,
+            disk: MemoryDisk::new(dice.number()),
+            engine: Arc::new(MemoryEngine::new()),
+            runs: 0,
+            clock_ahead_ms: dice.between(0, 10_000),
+            applied_before: Index(0),
+            running: None,
+            dice,
+        }
+    }
+
+    /// The number of the run that a happening inside this node must carry to count.
+    pub(crate) fn run(&self) -> Option<u64> {
+        self.running.as_ref().map(|_| self.runs)
+    }
+
+    pub(crate) fn running(&self) -> Option<&Running> {
+        self.running.as_deref()
+    }
+
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        self.running.as_deref_mut()
+    }
+
+    /// Something that was scheduled inside this node happens.
+    pub(crate) fn happen(&mut self, what: Inside, around: &mut Around) -> Result<(), Stop> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        match what {
+            Inside::Tick => running.tick(around),
+            Inside::Turn => {
+                let time_ms = around.now_us / 1000 + self.clock_ahead_ms;
+                return running.turn(time_ms, around);
+            }
+            Inside::Synced => return running.synced(around),
+            Inside::Fetched(fetch) => return running.fetched(fetch, around),
+            Inside::Flush => running.flush(around),
+            Inside::Flushed => return running.flushed(around),
+        }
+        Ok(())
+    }
+
+    /// A message comes in.
+    pub(crate) fn receive(
+        &mut self,
+        from: usize,
+        bytes: Bytes,
+        around: &mut Around,
+    ) -> Result<(), Stop> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        match Message::decode(bytes) {
+            Ok(message) => {
+                running.put(Event::Message { from: id(from), message }, around);
+                Ok(())
+            }
+            Err(error) => Err(Stop::Broken(("codec", format!("from node {from}: {error}")))),
+        }
+    }
+
+    /// A client's request comes in. False if nobody listens.
+    pub(crate) fn request(&mut self, caller: Caller, call: Call, around: &mut Around) -> bool {
+        let Some(running) = &mut self.running else { return false };
+        running.request(caller, call, around);
+        true
+    }
+}
+
+/// The id of the node at a position.
+pub(crate) fn id(position: usize) -> NodeId {
+    NodeId(position as u64 + 1)
+}
+
+/// The position of the node with an id.
+pub(crate) fn position(id: NodeId) -> usize {
+    usize::try_from(id.get() - 1).expect("ids are positions plus one")
+}
+
+/// A happening inside a node in this run.
+pub(crate) fn inside(node: usize, run: u64, what: Inside) -> Happening {
+    Happening::Inside { node, run, what }
+}

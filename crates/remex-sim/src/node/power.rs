@@ -1,0 +1,85 @@
+//! How a node's run ends, and what is left of it.
+
+use std::sync::Arc;
+
+use super::Node;
+use super::request::{Answer, Call, reply};
+use crate::around::Around;
+
+/// A number of disk operations that no run carries out.
+const NEVER: u64 = u64::MAX / 2;
+
+/// How the process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The machine lost its power: what was not synced is lost, torn or there.
+    PowerCut,
+    /// The process was killed: the page cache is still there.
+    Killed,
+    /// The process ended itself because its disk failed: what the failed sync should have
+    /// written may be lost although the page cache says otherwise.
+    DiskFailed,
+}
+
+impl Node {
+    /// The process ends at once.
+    pub(crate) fn crash(&mut self, end: End, around: &mut Around) {
+        let Some(running) = self.running.take() else { return };
+        *(match end {
+            End::PowerCut => &mut around.coverage.power_cuts,
+            End::Killed => &mut around.coverage.kills,
+            End::DiskFailed => &mut around.coverage.disk_failures,
+        }) += 1;
+        around.coverage.lost_flushes += u64::from(running.flushing.is_some());
+        let under_way = !around.judge.logs[self.position].pending.is_empty();
+        around.coverage.crashes_in_writing += u64::from(under_way);
+        let position = self.position;
+        around.trace.note([6, position as u64, end as u64]);
+        around.trace.line(around.now_us, || format!("n{position} ENDS: {end:?}"));
+        // The clients' connections break.
+        for waiting in running.waiting.values() {
+            let answer = match waiting.call {
+                Call::Write(_) => Answer::Unknown,
+                Call::Read(_) => Answer::NotApplied,
+            };
+            reply(waiting.caller, answer, around);
+        }
+        self.applied_before = self.applied_before.max(running.state.applied());
+        drop(running);
+        self.leave(end);
+    }
+
+    /// Leaves on disk and in the engine what survives.
+    pub(super) fn leave(&mut self, end: End) {
+        match end {
+            End::PowerCut => self.disk.power_cut(),
+            End::Killed => self.disk.kill_process(),
+            End::DiskFailed => {
+                self.disk.kill_process();
+                if self.dice.chance(5_000) {
+                    self.disk.drop_caches();
+                }
+            }
+        }
+        self.engine = Arc::new(self.engine.image());
+    }
+
+    /// The power will fail in the middle of the disk operation with this number from now.
+    pub(crate) fn plan_power_cut(&mut self, nth: u64) {
+        self.disk.cut_power_at(nth);
+    }
+
+    /// The sync with this number from now will fail.
+    pub(crate) fn plan_disk_failure(&mut self, nth: u64) {
+        if let Some(running) = &mut self.running {
+            running.disk_fails = true;
+            self.disk.fail_sync_at(nth);
+        }
+    }
+
+    /// Nothing goes wrong with this disk any more.
+    pub(crate) fn forget_plans(&mut self) {
+        self.disk.cut_power_at(NEVER);
+        self.disk.fail_sync_at(NEVER);
+    }
+}

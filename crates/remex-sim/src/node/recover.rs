@@ -1,0 +1,67 @@
+//! What a core starts from, read from log and state.
+
+use remex_consensus::{Entry, HardState, Start};
+use remex_log::Log;
+use remex_log::memory_disk::MemoryDisk;
+use remex_model::{Index, NodeId, Term};
+
+use super::effects::from_log_entry;
+use super::Node;
+use crate::around::Around;
+use crate::judge::Stamp;
+use crate::violation::Stop;
+
+impl Node {
+    pub(super) fn read_start(&self, log: &Log<MemoryDisk>, applied: Index) -> Result<Start, Stop> {
+        let (first, last) = (log.first_index(), log.last_index());
+        if applied.get() + 1 < first || last < applied.get() {
+            let detail = format!(
+                "node {}: the log holds entries {first} to {last}, the state has applied {applied}",
+                self.position
+            );
+            return Err(Stop::Broken(("log", detail)));
+        }
+        let state = log.hard_state();
+        let vote = (state.vote != 0).then_some(NodeId(state.vote));
+        Ok(Start {
+            hard_state: HardState { term: Term(state.term), vote, commit: Index(state.commit) },
+            applied,
+            first_index: Index(first),
+            terms: runs_of_terms(log),
+            entries: self.read_entries(log, applied.get() + 1)?,
+        })
+    }
+
+    /// Compares what came up with what the judge knows to have been synced.
+    pub(super) fn check_recovered(
+        &self,
+        log: &Log<MemoryDisk>,
+        start: &Start,
+        around: &mut Around,
+    ) -> Result<(), Stop> {
+        let entries = self.read_entries(log, start.first_index.get())?;
+        let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
+        let (position, state, first) = (self.position, start.hard_state, start.first_index);
+        around.judge.recovered(position, state, first, &stamps)?;
+        Ok(())
+    }
+
+    fn read_entries(&self, log: &Log<MemoryDisk>, from: u64) -> Result<Vec<Entry>, Stop> {
+        let read = log.read(from, log.last_index() + 1, usize::MAX);
+        let read = read.map_err(|error| ("log", format!("node {}: {error}", self.position)))?;
+        read.into_iter().map(from_log_entry).collect()
+    }
+}
+
+/// First index and term of every run of entries with one term. The first run begins with the
+/// entry before the first, if there was one.
+fn runs_of_terms(log: &Log<MemoryDisk>) -> Vec<(Index, Term)> {
+    let mut runs: Vec<(Index, Term)> = Vec::new();
+    for index in (log.first_index() - 1).max(1)..=log.last_index() {
+        let term = Term(log.term(index).expect("the log knows the terms of what it holds"));
+        if runs.last().is_none_or(|&(_, last)| last != term) {
+            runs.push((Index(index), term));
+        }
+    }
+    runs
+}

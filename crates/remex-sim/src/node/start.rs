@@ -1,0 +1,115 @@
+//! A node comes up: recovery of the log and the state, then a core that goes on from both.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use remex_consensus::{Config, Core};
+use remex_log::memory_disk::MemoryDisk;
+use remex_log::{Log, OpenError, Options, Owner};
+use remex_state::State;
+
+use super::running::Running;
+use super::writer::Writer;
+use super::{End, Inside, Node, id};
+use crate::around::Around;
+use crate::plant::Plant;
+use crate::violation::Stop;
+
+/// Changes to the disk in a recovery after which the power may fail.
+const CHANGES_MAX: u64 = 12;
+
+impl Node {
+    /// Starts the process, unless it runs.
+    pub(crate) fn start(&mut self, around: &mut Around) -> Result<(), Stop> {
+        if self.running.is_some() {
+            return Ok(());
+        }
+        self.runs += 1;
+        around.trace.note([7, self.position as u64, self.runs]);
+        let log = self.open_log(around)?;
+        let state = State::open(Arc::clone(&self.engine), remex_state::Options::default())
+            .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
+        let mut start = self.read_start(&log, state.durable())?;
+        self.check_recovered(&log, &start, around)?;
+        if around.plant == Some(Plant::TailCutTooFar) {
+            start.entries.pop();
+            let last = start.entries.last().map_or(start.applied, |entry| entry.index);
+            start.terms.retain(|&(first, _)| first <= last);
+        }
+        let session = match around.plant {
+            Some(Plant::SessionReused) => self.position as u64 + 1,
+            Some(_) | None => self.dice.number(),
+        };
+        let core = Core::new(self.config(session, around), start)
+            .map_err(|error| ("start", format!("node {}: {error}", self.position)))?;
+        let position = self.position;
+        around.trace.line(around.now_us, || format!("n{position} STARTS {core:?}"));
+        let tick_us = Running::draw_tick(around);
+        let running = Running {
+            position,
+            run: self.runs,
+            session,
+            core,
+            log,
+            disk: self.disk.clone(),
+            state,
+            writer: Writer::default(),
+            flushing: None,
+            applied_before: self.applied_before,
+            inbox: Vec::new(),
+            turn_due: false,
+            paused_until_us: 0,
+            tick_us,
+            next_sequence: 0,
+            waiting: BTreeMap::new(),
+            forwards: BTreeSet::new(),
+            slow_until_us: 0,
+            disk_fails: false,
+        };
+        running.schedule(tick_us, Inside::Tick, around);
+        let flush = around.dice.around(around.settings.disk.flush_every_us);
+        running.schedule(flush, Inside::Flush, around);
+        self.running = Some(Box::new(running));
+        Ok(())
+    }
+
+    fn open_log(&mut self, around: &mut Around) -> Result<Log<MemoryDisk>, Stop> {
+        if self.dice.chance(around.settings.disk.cut_in_recovery) {
+            self.disk.cut_power_at(self.dice.between(1, CHANGES_MAX));
+        }
+        let owner = Owner { cluster: 1, node: id(self.position).get() };
+        let mut options = Options::new(owner, self.dice.number());
+        options.segment_bytes = around.settings.disk.segment_bytes;
+        let opened = Log::open(self.disk.clone(), options);
+        let (log, recovered) = match opened {
+            Ok(opened) => opened,
+            Err(OpenError::Io(_)) if self.disk.is_cut() => {
+                self.leave(End::PowerCut);
+                return Err(Stop::Ended(End::PowerCut));
+            }
+            Err(error) => {
+                return Err(Stop::Broken(("log", format!("node {}: {error}", self.position))));
+            }
+        };
+        around.coverage.torn_tails += u64::from(recovered.cut.is_some());
+        around.coverage.tails_rewritten += u64::from(recovered.rewritten_bytes > 0);
+        Ok(log)
+    }
+
+    fn config(&self, session: u64, around: &Around) -> Config {
+        let settings = &around.settings.core;
+        let voters = (0..around.settings.nodes).map(id).collect();
+        Config {
+            election_ticks: settings.election_ticks,
+            heartbeat_ticks: settings.heartbeat_ticks,
+            retry_ticks: settings.retry_ticks,
+            entry_bytes_max: settings.entry_bytes_max,
+            message_bytes_max: settings.message_bytes_max,
+            inflight_messages_max: settings.inflight_messages_max,
+            uncommitted_bytes_max: settings.uncommitted_bytes_max,
+            tail_bytes_max: settings.tail_bytes_max,
+            ..Config::new(id(self.position), voters, session)
+        }
+    }
+}

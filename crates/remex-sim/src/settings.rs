@@ -1,0 +1,187 @@
+//! What a seed decides before the run begins.
+//!
+//! Swarm testing (Groce and others 2012): every seed switches a random part of the faults off
+//! and picks extreme values for the rest, because faults hide each other. A cluster that crashes
+//! all the time never has a log long enough to be fetched from disk.
+
+use crate::dice::{Dice, PerMyriad};
+
+/// The settings of one run. Times are in microseconds unless they say otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) nodes: usize,
+    pub(crate) clients: usize,
+    pub(crate) keys: usize,
+    /// How long load and faults last.
+    pub(crate) busy_us: u64,
+    pub(crate) think_us: u64,
+    pub(crate) ttl_ticks: u64,
+    pub(crate) value_bytes_max: usize,
+    pub(crate) request_keys: bool,
+    pub(crate) network: NetworkSettings,
+    pub(crate) disk: DiskSettings,
+    pub(crate) core: CoreSettings,
+    pub(crate) faults: FaultSettings,
+}
+
+/// How links behave.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkSettings {
+    pub(crate) latency_us: u64,
+    pub(crate) jitter_us: u64,
+    pub(crate) loss: PerMyriad,
+    pub(crate) doubling: PerMyriad,
+    pub(crate) replay: PerMyriad,
+    /// Whether a message may overtake an earlier one on the same link.
+    pub(crate) overtaking: bool,
+    /// Whether a client's request or answer may get lost.
+    pub(crate) client_loss: PerMyriad,
+}
+
+/// How disks behave.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskSettings {
+    pub(crate) sync_us: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) flush_every_us: u64,
+    pub(crate) flush_us: u64,
+    /// Probability that the power fails in the middle of a recovery.
+    pub(crate) cut_in_recovery: PerMyriad,
+}
+
+/// Settings of the core under test.
+#[derive(Clone, Debug)]
+pub(crate) struct CoreSettings {
+    pub(crate) election_ticks: usize,
+    pub(crate) heartbeat_ticks: usize,
+    pub(crate) retry_ticks: u64,
+    pub(crate) entry_bytes_max: usize,
+    pub(crate) message_bytes_max: u64,
+    pub(crate) inflight_messages_max: usize,
+    pub(crate) uncommitted_bytes_max: u64,
+    pub(crate) tail_bytes_max: usize,
+}
+
+/// What strikes, and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultSettings {
+    /// Mean pause between two faults.
+    pub(crate) every_us: u64,
+    /// Mean length of a fault that ends by itself.
+    pub(crate) length_us: u64,
+    /// Mean time that a crashed node stays down.
+    pub(crate) down_us: u64,
+    pub(crate) kinds: Vec<Fault>,
+}
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    PowerCut,
+    PowerCutOfAll,
+    PowerCutInWriting,
+    Kill,
+    DiskFailure,
+    CutOneWay,
+    Partition,
+    Pause,
+    SlowDisk,
+    ClockJump,
+    HandOver,
+}
+
+impl Fault {
+    const ALL: [Self; 11] = [
+        Self::PowerCut,
+        Self::PowerCutOfAll,
+        Self::PowerCutInWriting,
+        Self::Kill,
+        Self::DiskFailure,
+        Self::CutOneWay,
+        Self::Partition,
+        Self::Pause,
+        Self::SlowDisk,
+        Self::ClockJump,
+        Self::HandOver,
+    ];
+}
+
+impl Settings {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
+        let nodes = dice.pick(&[1, 3, 3, 3, 3, 3, 5, 5]);
+        let value_bytes_max = dice.pick(&[16, 16, 200, 2_000]);
+        // The smallest segment takes entries of 4 KiB, a batch of long values has more.
+        let segments: &[u64] = if value_bytes_max > 1_000 { &[32, 64] } else { &[16, 16, 32, 128] };
+        let segment_bytes = dice.pick(segments) * 1024;
+        Self {
+            nodes,
+            clients: dice.pick(&[1, 2, 4, 8]),
+            keys: dice.pick(&[1, 2, 4, 8]),
+            busy_us: dice.between(4, 12) * 1_000_000,
+            think_us: dice.pick(&[2_000, 20_000, 50_000, 200_000]),
+            ttl_ticks: dice.pick(&[4, 20, 40, 100]),
+            value_bytes_max,
+            request_keys: dice.chance(5_000),
+            network: NetworkSettings::draw(dice),
+            disk: DiskSettings::draw(dice, segment_bytes),
+            core: CoreSettings::draw(dice),
+            faults: FaultSettings::draw(dice),
+        }
+    }
+}
+
+impl NetworkSettings {
+    fn draw(dice: &mut Dice) -> Self {
+        Self {
+            latency_us: dice.pick(&[50, 200, 1_000, 10_000]),
+            jitter_us: dice.pick(&[20, 500, 5_000, 60_000]),
+            loss: dice.pick(&[0, 0, 100, 500, 1_500]),
+            doubling: dice.pick(&[0, 0, 100, 1_000]),
+            replay: dice.pick(&[0, 0, 20, 200]),
+            overtaking: dice.chance(5_000),
+            client_loss: dice.pick(&[0, 0, 100, 500]),
+        }
+    }
+}
+
+impl DiskSettings {
+    fn draw(dice: &mut Dice, segment_bytes: u64) -> Self {
+        Self {
+            sync_us: dice.pick(&[20, 300, 2_000, 20_000]),
+            segment_bytes,
+            flush_every_us: dice.pick(&[100_000, 1_000_000, 5_000_000, 60_000_000]),
+            flush_us: dice.pick(&[1_000, 50_000, 500_000]),
+            cut_in_recovery: dice.pick(&[0, 1_000, 4_000]),
+        }
+    }
+}
+
+impl CoreSettings {
+    fn draw(dice: &mut Dice) -> Self {
+        let message_bytes_max = dice.pick(&[0, 300, 4_000, 100_000]);
+        // The library wants room for one message at least.
+        let uncommitted_bytes_max = dice.pick(&[500, 10_000, 1_000_000]).max(message_bytes_max);
+        Self {
+            election_ticks: dice.pick(&[10, 20, 20]),
+            heartbeat_ticks: dice.pick(&[1, 2, 2, 4]),
+            retry_ticks: dice.pick(&[1, 6, 6, 12]),
+            entry_bytes_max: dice.pick(&[1, 100, 1_000, 3_000]),
+            message_bytes_max,
+            inflight_messages_max: dice.pick(&[1, 2, 8, 64]),
+            uncommitted_bytes_max,
+            tail_bytes_max: dice.pick(&[0, 1_000, 10_000, 1_000_000]),
+        }
+    }
+}
+
+impl FaultSettings {
+    fn draw(dice: &mut Dice) -> Self {
+        let kinds = Fault::ALL.into_iter().filter(|_| dice.chance(5_000)).collect();
+        Self {
+            every_us: dice.pick(&[200_000, 700_000, 2_000_000]),
+            length_us: dice.pick(&[100_000, 1_000_000, 3_000_000]),
+            down_us: dice.pick(&[20_000, 500_000, 3_000_000]),
+            kinds,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The end of a run: faults end, and everything must become well by itself.
+
+use super::World;
+use crate::around::Happening;
+use crate::client::Client;
+use crate::node::End;
+use crate::violation::Broken;
+
+/// Virtual time in which the cluster must be well again, in microseconds.
+const WELL_WITHIN_US: u64 = 120_000_000;
+
+impl World {
+    /// Faults end. Every node is started again, in half of the runs after one more crash of all;
+    /// then each must take a write and read every key. What is extreme about the network, the
+    /// disks and the patience of clients ends with the faults: a cluster that gets more work than
+    /// its links can carry need not become well.
+    pub(super) fn calm(&mut self) {
+        self.around.trace.note([21, self.around.now_us]);
+        self.around.trace.line(self.around.now_us, || "CALM".to_owned());
+        if self.around.dice.chance(5_000) {
+            (0..self.nodes.len()).for_each(|node| self.crash(node, End::PowerCut));
+        }
+        let around = &mut self.around;
+        around.calm = true;
+        around.network.heal();
+        around.settings.disk.cut_in_recovery = 0;
+        around.settings.disk.sync_us = around.settings.disk.sync_us.min(500);
+        around.settings.think_us = around.settings.think_us.min(20_000);
+        around.settings.ttl_ticks = around.settings.ttl_ticks.max(40);
+        for node in 0..self.nodes.len() {
+            self.nodes[node].forget_plans();
+            if let Some(running) = self.nodes[node].running_mut() {
+                running.slow_down(0);
+            }
+            let number = self.clients.len();
+            let keys = around.settings.keys;
+            self.clients.push(Client::probe(number, around.dice.fork(), node, keys));
+            around.after(1, Happening::Restart { node });
+            around.after(1, Happening::Next { client: number });
+        }
+        around.after(WELL_WITHIN_US, Happening::Deadline);
+    }
+
+    /// Whether every probe is served and every node has applied the same.
+    pub(super) fn is_well(&self) -> bool {
+        if self.clients.iter().any(Client::is_waiting) {
+            return false;
+        }
+        let last = self.around.judge.ledger.last();
+        self.nodes.iter().all(|node| {
+            let running = node.running();
+            running.is_some_and(|running| running.applied() == last)
+        })
+    }
+
+    /// What is still wrong.
+    pub(super) fn not_well(&self) -> Broken {
+        let mut detail = format!("not well within {} s:", WELL_WITHIN_US / 1_000_000);
+        for node in &self.nodes {
+            let text = match node.running() {
+                Some(running) => format!("{:?}", running.core()),
+                None => "down".to_owned(),
+            };
+            detail.push_str(&format!(" n{}: {text};", node.position));
+        }
+        let waiting = self.clients.iter().filter(|client| client.is_waiting()).count();
+        detail.push_str(&format!(" {waiting} probes are not served"));
+        ("liveness", detail)
+    }
+}

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use remex_testkit::cluster::Cluster;
 
-use crate::load::Load;
+use crate::load::{Judged, Load};
 use crate::start;
 
 const KILLS: usize = 32;
 
 /// Writes that must succeed between two kills, so that every kill hits a working cluster.
-const WRITES_BETWEEN: u64 = 20;
+const WRITES_BETWEEN: u64 = 40;
 
 #[test]
 fn three_nodes_keep_every_acknowledged_write_over_thirty_kills() {
@@ -44,8 +44,16 @@ fn three_nodes_keep_every_acknowledged_write_over_thirty_kills() {
     load.wait_progress(WRITES_BETWEEN);
     cluster.wait_ready().unwrap();
     assert!(leaders_killed >= 5, "only {leaders_killed} of {kills} kills hit a leader");
-    let judged = load.judge();
-    assert!(judged > 1_000, "only {judged} operations were judged");
+    assert_enough(&load.judge());
+}
+
+/// Both runs must have seen enough of everything for their verdict to mean something; on a
+/// machine however slow, since writes are waited for between kills.
+fn assert_enough(judged: &Judged) {
+    let Judged { kept, found, written, refused, unknown } = *judged;
+    assert!(kept > 20 && found > 100 && refused > 20, "{judged:?}");
+    assert!(written > KILLS * 30, "{judged:?}");
+    assert!(unknown > 0, "no answer was ever lost: {judged:?}");
 }
 
 /// Mostly one node, the leader every other time; sometimes the quorum, sometimes all at once as
@@ -84,8 +92,7 @@ fn one_node_keeps_every_acknowledged_write_over_thirty_kills() {
         }
     }
     load.wait_progress(WRITES_BETWEEN);
-    let judged = load.judge();
-    assert!(judged > 1_000, "only {judged} operations were judged");
+    assert_enough(&load.judge());
 }
 
 fn restart(cluster: &mut Cluster, node: usize) {

@@ -30,6 +30,21 @@ pub(crate) struct Load {
     addresses: Vec<SocketAddr>,
 }
 
+/// What the judges had before them.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// Keys that were written once, acknowledged, and found in the end.
+    pub(crate) kept: usize,
+    /// Reads that found a value.
+    pub(crate) found: usize,
+    /// Acknowledged writes.
+    pub(crate) written: usize,
+    /// Conditions that did not hold.
+    pub(crate) refused: usize,
+    /// Writes whose answer was lost.
+    pub(crate) unknown: usize,
+}
+
 #[derive(Default)]
 struct Progress {
     stop: AtomicBool,
@@ -71,9 +86,9 @@ impl Load {
     }
 
     /// Stops the clients, lets one more read all that was ever written, through every node, and
-    /// judges the whole history. All nodes must take requests. Returns how many operations were
-    /// judged.
-    pub(crate) fn judge(self) -> usize {
+    /// judges the whole history. All nodes must take requests. Returns what was judged: a run in
+    /// which nothing happened proves nothing.
+    pub(crate) fn judge(self) -> Judged {
         self.progress.stop.store(true, Ordering::Relaxed);
         let reader = u64::try_from(self.clients.len()).unwrap();
         let mut kept = Vec::new();
@@ -110,12 +125,13 @@ impl Load {
         let count = |wanted: fn(&Outcome) -> bool| {
             events.iter().filter(|event| wanted(&event.result)).count()
         };
-        // A run in which nothing happened proves nothing.
-        assert!(kept.len() > 20, "only {} keys were written to be kept", kept.len());
-        assert!(count(|outcome| matches!(outcome, Outcome::Read(Some(_)))) > 100);
-        assert!(count(|outcome| matches!(outcome, Outcome::Written { .. })) > 100);
-        assert!(count(|outcome| matches!(outcome, Outcome::Refused)) > 10);
-        events.len()
+        Judged {
+            kept: kept.len(),
+            found: count(|outcome| matches!(outcome, Outcome::Read(Some(_)))),
+            written: count(|outcome| matches!(outcome, Outcome::Written { .. })),
+            refused: count(|outcome| matches!(outcome, Outcome::Refused)),
+            unknown: count(|outcome| matches!(outcome, Outcome::Unknown)),
+        }
     }
 }
 

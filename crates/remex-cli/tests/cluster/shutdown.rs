@@ -25,7 +25,8 @@ fn a_leader_that_is_asked_to_stop_hands_over_and_loses_nothing() {
         cluster.node(leader).start().unwrap();
         cluster.wait_ready().unwrap();
     }
-    load.judge();
+    let judged = load.judge();
+    assert!(judged.written >= 280 && judged.refused > 0, "{judged:?}");
 }
 
 #[test]
@@ -64,7 +65,8 @@ fn a_whole_cluster_that_is_asked_to_stop_has_everything_when_it_comes_back() {
         }
         cluster.wait_ready().unwrap();
         load.wait_progress(20);
-        load.judge();
+        let judged = load.judge();
+        assert!(judged.written >= 120, "{judged:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The board: what the driver last knew, for everyone else to read.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use remex_consensus::{Leadership, Progress, Role};
@@ -33,6 +33,8 @@ pub(crate) struct Board {
     pending: watch::Sender<u64>,
     failed: watch::Sender<Option<Fatal>>,
     buffer_bytes: AtomicUsize,
+    /// The leader in the snapshot, or 0: every answer to a client names it.
+    leader: AtomicU64,
 }
 
 impl Board {
@@ -46,7 +48,8 @@ impl Board {
 
     /// The leader that this node knows.
     pub(crate) fn leader(&self) -> Option<NodeId> {
-        self.lock().leadership.leader
+        let leader = self.leader.load(Ordering::Relaxed);
+        (leader != 0).then_some(NodeId(leader))
     }
 
     /// Bytes of changes in the state's write buffer, as of the last turn.
@@ -63,6 +66,8 @@ impl Board {
         let (leads, pending) = {
             let mut snapshot = self.lock();
             change(&mut snapshot);
+            let leader = snapshot.leadership.leader.map_or(0, NodeId::get);
+            self.leader.store(leader, Ordering::Relaxed);
             (snapshot.leadership.role == Role::Leader, snapshot.pending)
         };
         set(&self.leads, leads);

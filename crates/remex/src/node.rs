@@ -152,10 +152,12 @@ impl Node {
         self.store.drain();
         if let Some(running) = self.store.running() {
             let board = &running.board;
-            self.inbox.push(Input::Core(Event::HandOver));
-            let handed_over = tokio::time::timeout(HAND_OVER_TIMEOUT, board.led_no_more()).await;
-            if handed_over.is_err() && self.overview.cluster().members.len() > 1 {
-                tracing::warn!("no other node took over leadership in time");
+            if self.overview.cluster().members.len() > 1 {
+                self.inbox.push(Input::Core(Event::HandOver));
+                let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, board.led_no_more()).await;
+                if handed.is_err() {
+                    tracing::warn!("no other node took over leadership in time");
+                }
             }
             let finished = tokio::time::timeout(FINISH_TIMEOUT, board.nothing_pending()).await;
             if finished.is_err() {

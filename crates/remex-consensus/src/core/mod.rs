@@ -105,6 +105,10 @@ impl Core {
         let mut raft = RawNode::new(&library_config(&config, start.applied), tail, &logger)
             .map_err(|error| StartError::Settings(error.to_string()))?;
         raft.raft.set_max_committed_size_per_ready(u64::MAX);
+        if config.voters.len() == 1 {
+            // Nobody else could lead: why wait for an election timeout?
+            raft.campaign().map_err(|error| StartError::Settings(error.to_string()))?;
+        }
         let timeout = ElectionTimeout::new(config.session, config.election_ticks);
         let leadership = Leadership { role: Role::Follower, term: hard_state.term, leader: None };
         Ok(Self {

@@ -25,6 +25,9 @@ const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longest time for connecting and greeting.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Pause between two signs of life: followers have nothing else to say to each other.
+const ALIVE_PAUSE: Duration = Duration::from_secs(1);
+
 /// Shortest and longest pause between two attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -165,8 +168,10 @@ async fn dial(cluster: &Cluster, peer: &Peer) -> io::Result<TcpStream> {
 /// anything on this connection. Returns why it ended.
 async fn serve(link: &Link, stream: &TcpStream) -> String {
     let mut nothing = [0; 64];
+    let mut alive = tokio::time::interval(ALIVE_PAUSE);
     loop {
         tokio::select! {
+            _ = alive.tick() => link.send(&frame::ALIVE),
             () = link.queued.notified() => {
                 if let Err(error) = link.flush(stream).await {
                     return error.to_string();

@@ -140,12 +140,17 @@ async fn receive(mut incoming: Incoming) -> String {
     loop {
         let (cluster, peer) = (&incoming.cluster, &incoming.peer);
         let mut inputs = Vec::new();
+        let mut heard = false;
         loop {
             let payload = match frame::take(&mut incoming.buffer, frame::PAYLOAD_BYTES_MAX) {
                 Ok(Some(payload)) => payload,
                 Ok(None) => break,
                 Err(error) => return error.to_string(),
             };
+            heard = true;
+            if payload.is_empty() {
+                continue;
+            }
             match Message::decode(payload) {
                 Ok(message) => {
                     inputs.push(Input::Core(Event::Message { from: peer.id, message }));
@@ -153,8 +158,10 @@ async fn receive(mut incoming: Incoming) -> String {
                 Err(error) => return format!("a message cannot be read: {error}"),
             }
         }
-        if !inputs.is_empty() {
+        if heard {
             cluster.note_contact(peer);
+        }
+        if !inputs.is_empty() {
             incoming.inbox.push_from_peer(inputs).await;
         }
         if incoming.buffer.capacity() - incoming.buffer.len() < READ_BYTES / 4 {

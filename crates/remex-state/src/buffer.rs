@@ -156,8 +156,8 @@ impl Buffer {
         self.bytes += payload.len();
     }
 
-    /// Writes one key. `below` fetches its record from the layers below, and is asked only if this
-    /// buffer does not have the key; `make` gets the record before and makes the new version from
+    /// Writes one key. `below` fetches its record from the layers below, in memory of its own, and
+    /// is asked only if this buffer does not have the key; `make` gets the record before and makes the new version from
     /// it, or `None` to leave the key alone. Returns `None` if it was left alone.
     pub(crate) fn write(
         &mut self,
@@ -178,7 +178,7 @@ impl Buffer {
                 (effect, revision, deleted)
             }
             Entry::Vacant(entry) => {
-                let base = below(entry.key())?.map(own);
+                let base = below(entry.key())?;
                 let Some(latest) = make(base.as_ref()) else { return Ok(None) };
                 let (revision, deleted) = (latest.revision(), latest.record().is_none());
                 self.bytes += CHAIN_BYTES + base.as_ref().map_or(0, |base| base.value.bytes.len());
@@ -201,10 +201,4 @@ impl Buffer {
             line.deleted = chain.latest.record().is_none();
         }
     }
-}
-
-/// Gives the record a value of its own.
-fn own(mut record: Record) -> Record {
-    record.value.bytes = Bytes::copy_from_slice(&record.value.bytes);
-    record
 }

@@ -99,6 +99,8 @@ impl<E: Engine> Frozen<E> {
     /// The rows of all tables, in the order of their keys.
     fn fill(&self, sink: &mut dyn RowSink) -> Result<(), EngineError> {
         let (mut key, mut value) = (Vec::new(), Vec::new());
+        // What the floor has passed while it was buffered need not be written to be dropped.
+        let floor = self.meta.history.floor();
         self.meta.encode(&mut value);
         sink.put(&[rows::META], &value)?;
         for (name, chain) in &self.buffer.chains {
@@ -114,13 +116,14 @@ impl<E: Engine> Frozen<E> {
             }
         }
         for (name, chain) in &self.buffer.chains {
-            for (record, superseded) in chain.superseded() {
+            for (record, superseded) in chain.superseded().filter(|(_, by)| *by > floor) {
                 rows::history_key(name, superseded, &mut key);
                 rows::encode_record(record, &mut value);
                 sink.put(&key, &value)?;
             }
         }
-        for lines in self.buffer.log.chunk_by(|a, b| a.revision == b.revision) {
+        let kept = self.buffer.log.partition_point(|line| line.revision <= floor);
+        for lines in self.buffer.log[kept..].chunk_by(|a, b| a.revision == b.revision) {
             let revision = lines[0].revision.get();
             rows::encode_changes(lines.iter().map(|line| (&line.key, line.deleted)), &mut value);
             sink.put(&rows::numbered_key(rows::CHANGES, revision), &value)?;

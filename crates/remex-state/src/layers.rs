@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use remex_engine::{Direction, Engine};
 use remex_model::{Record, Revision};
 
@@ -22,16 +23,33 @@ pub(crate) struct Lower<E> {
 impl<E: Engine> Lower<E> {
     /// The key's record at a revision that is still kept; `None` is the newest.
     pub(crate) fn record(&self, key: &[u8], at: Option<Revision>) -> Result<Option<Record>, Fatal> {
-        match self.frozen.as_ref().and_then(|frozen| frozen.chains.get(key)) {
-            Some(chain) => match chain.at(at) {
-                Seen::Record(record) => return Ok(Some(record.clone())),
-                Seen::Absent => return Ok(None),
-                Seen::Below => {}
-            },
-            None => {}
+        match self.in_frozen(key, at) {
+            Seen::Record(record) => Ok(Some(record.clone())),
+            Seen::Absent => Ok(None),
+            Seen::Below => stored(&*self.engine, key, at),
         }
-        stored(&*self.engine, key, at)
     }
+
+    /// The key's newest record, in memory of its own: it does not keep the entries of the frozen
+    /// buffer alive.
+    pub(crate) fn base(&self, key: &[u8]) -> Result<Option<Record>, Fatal> {
+        match self.in_frozen(key, None) {
+            Seen::Record(record) => Ok(Some(owned(record.clone()))),
+            Seen::Absent => Ok(None),
+            Seen::Below => stored(&*self.engine, key, None),
+        }
+    }
+
+    fn in_frozen(&self, key: &[u8], at: Option<Revision>) -> Seen<&Record> {
+        let chain = self.frozen.as_ref().and_then(|frozen| frozen.chains.get(key));
+        chain.map_or(Seen::Below, |chain| chain.at(at))
+    }
+}
+
+/// The record with a value in memory of its own.
+pub(crate) fn owned(mut record: Record) -> Record {
+    record.value.bytes = Bytes::copy_from_slice(&record.value.bytes);
+    record
 }
 
 /// The key's record in the engine.

@@ -40,7 +40,7 @@ impl<E: Engine> State<E> {
             return Ok(chain.latest().record().map(|record| record.mod_revision));
         }
         if !fetched.contains_key(key) {
-            fetched.insert(key.clone(), self.lower.record(key, None)?);
+            fetched.insert(key.clone(), self.lower.base(key)?);
         }
         Ok(fetched[key].as_ref().map(|record| record.mod_revision))
     }

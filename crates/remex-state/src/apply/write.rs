@@ -8,6 +8,7 @@ use super::Change;
 use super::condition::Fetched;
 use crate::buffer::{Effect, Version};
 use crate::error::Fatal;
+use crate::layers::owned;
 use crate::read::Bounds;
 use crate::state::State;
 
@@ -87,7 +88,7 @@ impl<'a, E: Engine> Transaction<'a, E> {
         let fetched = &mut self.fetched;
         let below = |key: &Bytes| match fetched.remove(key) {
             Some(record) => Ok(record),
-            None => lower.record(key, None),
+            None => lower.base(key),
         };
         let effect = active.write(key.bytes().clone(), below, make)?;
         let (effect, record) = effect.zip(written).expect("a put always makes a version");
@@ -106,9 +107,9 @@ impl<'a, E: Engine> Transaction<'a, E> {
         let State { active, lower, .. } = &mut *self.state;
         let fetched = &mut self.fetched;
         let below = |key: &Bytes| match (stored, fetched.remove(key)) {
-            (Some(record), _) => Ok(Some(record)),
+            (Some(record), _) => Ok(Some(owned(record))),
             (None, Some(record)) => Ok(record),
-            (None, None) => lower.record(key, None),
+            (None, None) => lower.base(key),
         };
         let Some(effect) = active.write(key.clone(), below, make)? else { return Ok(None) };
         let version = effect.previous.as_ref().map_or(0, |previous| previous.version);

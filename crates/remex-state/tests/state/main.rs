@@ -1,5 +1,7 @@
 //! The state machine against a naive model, against its own past, and against golden scripts.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
+
 mod faults;
 mod model;
 mod random;

@@ -12,8 +12,8 @@ fn vote(term: u64, commit: u64) -> HardState {
 /// Appends entries one by one, each synced.
 fn fill<D: Disk>(log: &mut Log<D>, indexes: std::ops::RangeInclusive<u64>, term: u64) {
     for index in indexes {
-        log.append(None, &[entry(index, term, 700)]).unwrap();
-        log.sync().unwrap();
+        log.append(None, &[entry(index, term, 700)]).expect("nothing fails here");
+        log.sync().expect("nothing fails here");
     }
 }
 

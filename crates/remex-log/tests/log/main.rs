@@ -1,6 +1,11 @@
 //! The log as its callers see it: on a real directory, on a disk that fails, and as bytes.
 
 mod basics;
+mod crashes;
+mod damage;
+mod failures;
+mod fixture;
+mod model;
 
 use bytes::Bytes;
 use remex_log::memory_disk::MemoryDisk;
@@ -26,5 +31,6 @@ fn entry(index: u64, term: u64, bytes: usize) -> LogEntry {
 
 /// Every entry that a log holds.
 fn everything<D: Disk>(log: &Log<D>) -> Vec<LogEntry> {
-    log.read(log.first_index(), log.last_index() + 1, usize::MAX).unwrap()
+    log.read(log.first_index(), log.last_index() + 1, usize::MAX)
+        .expect("the log reads what it holds")
 }

@@ -191,15 +191,26 @@ impl<'a> Writes<'a> {
                 let claim = format!("revision {revision} wrote something else than the read found");
                 return Err(violation(claim, &[write, read]));
             }
-            None => self.unknown.get(&(key, Some(&found.value))).ok_or_else(|| {
-                let content = Content(Some(&found.value));
-                violation(format!("no write could have made {content} at {revision}"), &[read])
-            })?,
+            None => self
+                .unknown
+                .get(&(key, Some(&found.value)))
+                .ok_or_else(|| self.no_such_write(read, found, revision))?,
         };
         if read.return_at.is_some_and(|return_at| return_at < write.call_at) {
             return Err(violation("a read found a write before it was called", &[read, write]));
         }
         Ok(())
+    }
+
+    /// A read names a revision that no write of its value can have: shows those that there are.
+    fn no_such_write(&self, read: &Event, found: &Found, revision: u64) -> RevisionViolation {
+        let content = Content(Some(&found.value));
+        let claim = format!("a read found {content} at revision {revision}, where nothing put it");
+        let writes = self.by_revision.values().filter(|write| {
+            write.key == read.key && write.writes() == Some(Some(found.value.as_str()))
+        });
+        let shown: Vec<&Event> = writes.copied().chain([read]).collect();
+        violation(claim, &shown)
     }
 
     fn check_absent(

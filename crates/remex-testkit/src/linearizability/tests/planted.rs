@@ -243,7 +243,10 @@ fn a_read_must_find_what_its_revision_wrote() {
         event(2, (4, 5), Op::Get, seen("a", 3)),
     ];
     contradicts(&history, "wrote something else");
-    contradicts(&[event(2, (4, 5), Op::Get, seen("a", 3))], "no write could have made");
+    contradicts(&[event(2, (4, 5), Op::Get, seen("a", 3))], "nothing put it");
+    // A write that was applied again after another, or alone.
+    let twice = [event(1, (0, 1), put("a"), at(2)), event(2, (2, 3), Op::Get, seen("a", 3))];
+    contradicts(&twice, "written at revision 2");
     let too_soon = [event(2, (0, 1), Op::Get, seen("a", 2)), event(1, (2, 3), put("a"), at(2))];
     contradicts(&too_soon, "before it was called");
 }

@@ -125,7 +125,7 @@ fn a_flip_under_an_open_log_is_never_served() {
         assert!(disk.flip_bit(&name, offset, bit));
         for entry in &entries {
             match log.read(entry.index, entry.index + 1, 0) {
-                Ok(read) => assert_eq!(read, [entry.clone()]),
+                Ok(read) => assert_eq!(read, std::slice::from_ref(entry)),
                 Err(LogError::Corrupt(corruption)) => {
                     check_corruption(&corruption, &name, offset);
                     detected += 1;

@@ -100,7 +100,8 @@ pub enum Effect {
         /// Its sequence.
         sequence: u64,
     },
-    /// Read entries from the log and report them with [`Event::Fetched`].
+    /// Read entries from the log and report them with [`Event::Fetched`]. All of them have been
+    /// applied here, so they are synced and the log holds them, unless it was trimmed meanwhile.
     Fetch {
         /// Names the request.
         fetch: FetchId,

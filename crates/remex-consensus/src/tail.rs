@@ -185,6 +185,8 @@ impl Storage for Tail {
             return Ok(found);
         }
         if context.can_async() {
+            // What is in memory need not be read, and the end of it may not be written yet.
+            let high = high.min(memory_first);
             self.wanted.borrow_mut().push(Wanted { low, high, context });
             return Err(Error::Store(StorageError::LogTemporarilyUnavailable));
         }
@@ -260,10 +262,21 @@ mod tests {
         let low = tail.entries(1, 4, None, GetEntriesContext::empty(true));
         assert!(matches!(low, Err(Error::Store(StorageError::LogTemporarilyUnavailable))));
         let wanted = tail.take_wanted();
-        assert_eq!((wanted[0].low, wanted[0].high), (1, 4));
+        assert_eq!((wanted[0].low, wanted[0].high), (1, 2));
         tail.set_fetched(vec![entry(1, 1), entry(2, 1)]);
         let served = tail.entries(1, 4, None, GetEntriesContext::empty(true)).unwrap();
         assert_eq!(indexes(&served), [1, 2]);
+    }
+
+    /// A leader asked its driver for entries up to the last, which the driver had not written
+    /// yet, and stopped because its log did not hold them. Seed 85 of the simulator.
+    #[test]
+    fn only_entries_that_have_left_memory_are_fetched() {
+        let mut tail = tail();
+        tail.shrink(3);
+        tail.append(&[entry(6, 3)]);
+        assert!(tail.entries(1, 7, None, GetEntriesContext::empty(true)).is_err());
+        assert_eq!(tail.take_wanted()[0].high, tail.memory_first());
     }
 
     #[test]

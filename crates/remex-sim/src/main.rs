@@ -70,7 +70,8 @@ fn one(seed: u64, arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let end = arguments.first.checked_add(arguments.seeds).context("there are not so many seeds")?;
+    let end =
+        arguments.first.checked_add(arguments.seeds).context("there are not so many seeds")?;
     let seeds = arguments.first..end;
     let campaign = Campaign { seeds, threads: arguments.threads, plant: arguments.plant };
     let begun = Instant::now();

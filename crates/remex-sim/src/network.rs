@@ -107,7 +107,12 @@ impl Network {
     }
 
     /// A message arrives. False if a cut that began meanwhile strikes it.
-    pub(crate) fn deliver(&mut self, now_us: u64, packet: &Packet, coverage: &mut Coverage) -> bool {
+    pub(crate) fn deliver(
+        &mut self,
+        now_us: u64,
+        packet: &Packet,
+        coverage: &mut Coverage,
+    ) -> bool {
         let link = self.link(packet.from, packet.to);
         if link.cut_until_us > now_us {
             coverage.cut += 1;

@@ -42,6 +42,8 @@ pub(crate) struct NetworkSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct DiskSettings {
     pub(crate) sync_us: u64,
+    /// Whether the driver waits for its syncs or leaves them to a thread of its own.
+    pub(crate) inline_sync: bool,
     pub(crate) segment_bytes: u64,
     pub(crate) flush_every_us: u64,
     pub(crate) flush_us: u64,
@@ -148,6 +150,7 @@ impl DiskSettings {
     fn draw(dice: &mut Dice, segment_bytes: u64) -> Self {
         Self {
             sync_us: dice.pick(&[20, 300, 2_000, 20_000]),
+            inline_sync: dice.chance(5_000),
             segment_bytes,
             flush_every_us: dice.pick(&[100_000, 1_000_000, 5_000_000, 60_000_000]),
             flush_us: dice.pick(&[1_000, 50_000, 500_000]),

@@ -25,7 +25,8 @@ impl ExactlyOnce {
             return Ok(());
         }
         let index = entry.index;
-        let unreadable = |error: remex_model::DecodeError| (NAME, format!("entry {index}: {error}"));
+        let unreadable =
+            |error: remex_model::DecodeError| (NAME, format!("entry {index}: {error}"));
         let batch = Batch::decode(entry.data.clone()).map_err(unreadable)?;
         if batch.commands.len() != outcomes.len() {
             let (commands, outcomes) = (batch.commands.len(), outcomes.len());

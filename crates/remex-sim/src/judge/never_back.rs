@@ -22,7 +22,9 @@ impl NeverBack {
         let ahead = now.applied > now.commit;
         match (back, ahead) {
             (false, false) => Ok(()),
-            (true, _) => Err(("never_back", format!("node {node} went from {before:?} to {now:?}"))),
+            (true, _) => {
+                Err(("never_back", format!("node {node} went from {before:?} to {now:?}")))
+            }
             (false, true) => Err(("never_back", format!("node {node} applied too much: {now:?}"))),
         }
     }

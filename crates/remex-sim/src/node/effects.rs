@@ -1,22 +1,12 @@
 //! Carrying out the core's effects, in order.
 
-use remex_consensus::{Effect, Entry, EntryKind, Event, FetchId, Leadership, Message, Role};
-use remex_log::{LogEntry, LogError};
+use remex_consensus::{Effect, Entry, EntryKind, Event, Leadership, Message, Role};
+use remex_log::LogEntry;
 use remex_model::{Index, NodeId, Term};
 
-use super::Inside;
 use super::running::Running;
 use crate::around::{Around, Happening};
 use crate::violation::Stop;
-
-/// A read of the log for a follower that is behind.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fetch {
-    fetch: FetchId,
-    from: Index,
-    to: Index,
-    bytes_max: usize,
-}
 
 impl Running {
     pub(super) fn carry_out(
@@ -28,7 +18,7 @@ impl Running {
             match effect {
                 Effect::Send { to, message } => self.send(to, &message, around),
                 Effect::Persist { number, hard_state, entries } => {
-                    self.persist(number, hard_state, entries, around)?;
+                    self.note_write(number, hard_state, entries, around)?;
                 }
                 Effect::Apply { entries } => self.apply(entries, around)?,
                 Effect::ReadReady { sequences } => self.reads_ready(sequences, around)?,
@@ -37,9 +27,9 @@ impl Running {
                 }
                 Effect::ReadExpired { sequence } => self.expired(sequence, false, around),
                 Effect::Fetch { fetch, from, to, bytes_max } => {
-                    let what = Inside::Fetched(Fetch { fetch, from, to, bytes_max });
-                    let delay = around.dice.between(0, 2_000);
-                    self.schedule(delay, what, around);
+                    let entries = self.read_log(from, to, bytes_max)?;
+                    around.coverage.fetches += 1;
+                    self.put(Event::Fetched { fetch, entries }, around);
                 }
                 Effect::Leadership(leadership) => self.leadership_changed(leadership, around)?,
                 Effect::Fatal { reason } => {
@@ -48,7 +38,8 @@ impl Running {
                 }
             }
         }
-        Ok(())
+        // Last, because it may take the time of a disk write: everything else is on its way.
+        self.write(around)
     }
 
     fn send(&mut self, to: NodeId, message: &Message, around: &mut Around) {
@@ -85,8 +76,8 @@ impl Running {
             }
             around.judge.applying(self.position, &entry)?;
             let applied = self.state.apply(entry.index, entry.term, entry.data.clone());
-            let applied = applied
-                .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
+            let applied =
+                applied.map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
             let hash = self.state.hash();
             around.trace.note([2, entry.index.get(), hash]);
             let first = around.judge.applied(self.position, &entry, &applied.outcomes, hash)?;
@@ -109,20 +100,15 @@ impl Running {
         Ok(())
     }
 
-    /// The log has been read.
-    pub(super) fn fetched(&mut self, fetch: Fetch, around: &mut Around) -> Result<(), Stop> {
-        let Fetch { fetch, from, to, bytes_max } = fetch;
+    /// Reads entries that have left memory for a follower.
+    fn read_log(&self, from: Index, to: Index, bytes_max: usize) -> Result<Vec<Entry>, Stop> {
+        if from.get() < self.log.first_index() {
+            // They were given back; a follower that needs them cannot be helped.
+            return Ok(Vec::new());
+        }
         let read = self.log.read(from.get(), to.get(), bytes_max);
-        let entries = match read {
-            // The log was cut or trimmed since it was asked for: nothing comes back, and the
-            // core asks again if it still wants to know.
-            Err(LogError::OutOfRange { .. }) => Vec::new(),
-            read => self.check_disk(read)?,
-        };
-        around.coverage.fetches += 1;
-        let entries = entries.into_iter().map(from_log_entry).collect::<Result<_, _>>()?;
-        self.put(Event::Fetched { fetch, entries }, around);
-        Ok(())
+        let entries = self.check_disk(read)?;
+        entries.into_iter().map(from_log_entry).collect()
     }
 }
 

@@ -41,8 +41,6 @@ pub(crate) enum Inside {
     Turn,
     /// The disk has synced.
     Synced,
-    /// The log has been read for a follower.
-    Fetched(effects::Fetch),
     /// It is time to move the state's buffer to the engine.
     Flush,
     /// The engine has the buffer.
@@ -102,7 +100,6 @@ impl Node {
                 return running.turn(time_ms, around);
             }
             Inside::Synced => return running.synced(around),
-            Inside::Fetched(fetch) => return running.fetched(fetch, around),
             Inside::Flush => running.flush(around),
             Inside::Flushed => return running.flushed(around),
         }

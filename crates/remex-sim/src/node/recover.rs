@@ -5,8 +5,8 @@ use remex_log::Log;
 use remex_log::memory_disk::MemoryDisk;
 use remex_model::{Index, NodeId, Term};
 
-use super::effects::from_log_entry;
 use super::Node;
+use super::effects::from_log_entry;
 use crate::around::Around;
 use crate::judge::Stamp;
 use crate::violation::Stop;

@@ -3,8 +3,8 @@
 use remex_consensus::{Entry, Event, HardState, Role};
 use remex_log::{LogEntry, LogError};
 
-use super::{End, Inside};
 use super::running::Running;
+use super::{End, Inside};
 use crate::around::Around;
 use crate::plant::Plant;
 use crate::violation::Stop;
@@ -26,8 +26,8 @@ pub(super) struct Writer {
 }
 
 impl Running {
-    /// The core wants this written.
-    pub(super) fn persist(
+    /// The core wants this written, at the end of the turn.
+    pub(super) fn note_write(
         &mut self,
         number: u64,
         mut hard_state: Option<HardState>,
@@ -48,11 +48,11 @@ impl Running {
             Some(_) | None => {}
         }
         self.writer.queue.push(Write { number, hard_state, entries });
-        self.write(around)
+        Ok(())
     }
 
     /// Writes what waits, if the disk is free; the sync takes its time.
-    fn write(&mut self, around: &mut Around) -> Result<(), Stop> {
+    pub(super) fn write(&mut self, around: &mut Around) -> Result<(), Stop> {
         if self.writer.syncing.is_some() || self.writer.queue.is_empty() {
             return Ok(());
         }
@@ -68,6 +68,10 @@ impl Running {
         let mut delay = around.dice.around(around.settings.disk.sync_us);
         if self.slow_until_us > around.now_us {
             delay = around.dice.between(delay, delay + 2_000_000);
+        }
+        if around.settings.disk.inline_sync {
+            // The driver itself waits for the disk, and takes no turn meanwhile.
+            self.pause(around.now_us + delay);
         }
         self.schedule(delay, Inside::Synced, around);
         Ok(())

@@ -43,11 +43,11 @@ impl<E: Engine> State<E> {
         Ok(Change { revision, key, record })
     }
 
-    /// The lines that are only in the engine.
+    /// The lines that are only in the engine, which may hold those of the frozen buffer already.
     fn stored_lines(&self, after: Revision, changes_max: usize) -> Result<Vec<Line>, Fatal> {
         let mut lines = Vec::new();
         let first = |buffer: &Buffer| buffer.log.first().map(|line| line.revision);
-        let buffered = self.lower.frozen.as_deref().and_then(first).or(first(&self.active));
+        let buffered = self.lower.frozen.as_deref().and_then(first);
         let start = rows::numbered_key(rows::CHANGES, after.get());
         let end = match buffered {
             Some(revision) => rows::numbered_key(rows::CHANGES, revision.get()),

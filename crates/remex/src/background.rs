@@ -48,6 +48,7 @@ impl Background {
         let mut work = Work { engine, state, log, flushed: Instant::now() };
         let thread =
             thread::Builder::new().name("remex-background".to_owned()).spawn(move || {
+                yield_to_others();
                 loop {
                     if let Err(fatal) = work.step() {
                         inbox.push(Input::Failed(fatal));

@@ -231,9 +231,7 @@ impl Write {
                 };
                 Ok(Self::DeleteRange { range: KeyRange { start, end } })
             }
-            other => {
-                Err(DecodeError::Unknown { field: "kind of write", value: u64::from(other) })
-            }
+            other => Err(DecodeError::Unknown { field: "kind of write", value: u64::from(other) }),
         }
     }
 }

@@ -25,6 +25,37 @@ impl Limits {
     pub const KEY_CHARS_CEILING: usize = 4096;
     /// What [`Limits::value_bytes_max`] can be raised to: 1.5 MiB, etcd's request limit.
     pub const VALUE_BYTES_CEILING: usize = 1_572_864;
+    /// What [`Limits::request_bytes_max`] can be raised to: a request becomes one entry of the
+    /// log and one message to a peer.
+    pub const REQUEST_BYTES_CEILING: usize = 8 * 1024 * 1024;
+    /// What [`Limits::batch_writes_max`] can be raised to.
+    pub const BATCH_WRITES_CEILING: usize = 65_536;
+
+    /// Checks the limits themselves, when a node starts.
+    ///
+    /// # Errors
+    /// Names the setting, its value and what it can be.
+    pub fn check(&self) -> Result<(), String> {
+        let settings = [
+            ("max-key-chars", self.key_chars_max, Self::KEY_CHARS_CEILING),
+            ("max-value-bytes", self.value_bytes_max, Self::VALUE_BYTES_CEILING),
+            ("max-request-bytes", self.request_bytes_max, Self::REQUEST_BYTES_CEILING),
+            ("max-batch-ops", self.batch_writes_max, Self::BATCH_WRITES_CEILING),
+        ];
+        for (name, value, ceiling) in settings {
+            if value == 0 || value > ceiling {
+                return Err(format!("{name} is {value}; it can be 1 to {ceiling}"));
+            }
+        }
+        if self.value_bytes_max > self.request_bytes_max {
+            return Err(format!(
+                "max-value-bytes ({}) is more than max-request-bytes ({}), so that no such value \
+                 could come in; raise max-request-bytes too",
+                self.value_bytes_max, self.request_bytes_max
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {
@@ -67,14 +98,16 @@ impl Limits {
         if let Some(key) = &command.request_key {
             let (length, max) = (key.0.len(), self.request_key_bytes_max);
             if length == 0 || length > max {
-                let detail = format!("the idempotency key has {length} bytes, 1 to {max} are taken");
+                let detail =
+                    format!("the idempotency key has {length} bytes, 1 to {max} are taken");
                 return Err(Error::new(ErrorCode::BadRequest, detail));
             }
         }
+        let mut bytes: usize = 0;
         for condition in &command.conditions {
             self.admit_key(&condition.key)?;
+            bytes = bytes.saturating_add(condition.key.as_bytes().len());
         }
-        let mut bytes: usize = 0;
         for (position, write) in command.writes.iter().enumerate() {
             let length = self.admit_write(write).map_err(|mut error| {
                 if command.writes.len() > 1 {
@@ -165,6 +198,17 @@ mod tests {
         assert_eq!(error.code, ErrorCode::KeyTooLong);
         assert!(error.detail.contains("129") && error.detail.contains("128"));
         assert_eq!(limits.admit_key(&Key::from("")).unwrap_err().code, ErrorCode::InvalidKey);
+    }
+
+    #[test]
+    fn limits_have_limits() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let large = Limits { value_bytes_max: 2_000_000, ..Limits::default() };
+        assert!(large.check().is_err_and(|text| text.contains("max-value-bytes")));
+        let none = Limits { key_chars_max: 0, ..Limits::default() };
+        assert!(none.check().is_err_and(|text| text.contains("max-key-chars")));
+        let narrow = Limits { request_bytes_max: 1024, ..Limits::default() };
+        assert!(narrow.check().is_err_and(|text| text.contains("max-request-bytes")));
     }
 
     #[test]

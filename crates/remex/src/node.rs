@@ -255,6 +255,7 @@ impl Launch {
         };
         let no_thread =
             |error: std::io::Error| OpenError::Config(format!("cannot start a thread: {error}"));
+        let board = Arc::clone(&self.board);
         let background = Background::start(
             Arc::clone(&parts.engine),
             Arc::clone(&parts.state),
@@ -264,7 +265,10 @@ impl Launch {
         .map_err(no_thread)?;
         let driver = thread::Builder::new()
             .name("remex-driver".to_owned())
-            .spawn(move || driver.run())
+            .spawn(move || {
+                let _watch = PanicWatch(board);
+                driver.run();
+            })
             .map_err(no_thread)?;
         *self.threads.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(background);
         *self.threads.driver.lock().unwrap_or_else(PoisonError::into_inner) = Some(driver);
@@ -284,6 +288,18 @@ impl Launch {
     }
 }
 
+/// Posts a panic of the driver on the board: where a panic does not end the process, the node
+/// must not look alive.
+struct PanicWatch(Arc<Board>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.fail(Fatal("the driver panicked: a defect of Remex".to_owned()));
+        }
+    }
+}
+
 /// Checks that the settings fit together.
 fn check(config: &Config) -> Result<(), OpenError> {
     let refuse = |text: String| Err(OpenError::Config(text));
@@ -300,6 +316,19 @@ fn check(config: &Config) -> Result<(), OpenError> {
         }
         (false, Some(0)) => return refuse("--expect must be at least 1".to_owned()),
         (false, Some(_)) | (true, None) => {}
+    }
+    if let Err(text) = config.limits.check() {
+        return refuse(text);
+    }
+    let entry_bytes_max = parts::entry_bytes_max(config);
+    let room = remex_log::Options::new(remex_log::Owner::default(), 0);
+    let room = remex_log::Options { segment_bytes: config.segment_bytes, ..room }.entry_bytes_max();
+    if entry_bytes_max > room {
+        return refuse(format!(
+            "a request can take {entry_bytes_max} bytes of the log, but a segment of {} bytes \
+             holds entries of {room}; lower max-request-bytes or take larger segments",
+            config.segment_bytes
+        ));
     }
     if config.heartbeat_ms == 0 || config.election_timeout_ms < 3 * config.heartbeat_ms {
         return refuse(format!(

@@ -150,6 +150,15 @@ fn core_config(config: &Config, id: NodeId, voters: Vec<NodeId>, session: u64) -
     }
 }
 
+/// Longest entry of the log in bytes: one request more than what closes a batch. The request's
+/// own framing (kinds, lengths, leases) is at most 32 bytes an operation.
+pub(crate) fn entry_bytes_max(config: &Config) -> u64 {
+    let limits = &config.limits;
+    let framing = 32 * limits.batch_writes_max + limits.request_key_bytes_max + 1024;
+    let batch = CoreConfig::new(NodeId(1), Vec::new(), 0).entry_bytes_max;
+    (batch + limits.request_bytes_max + framing) as u64
+}
+
 /// One tick of the core, in milliseconds: half a heartbeat.
 pub(crate) fn tick_ms(config: &Config) -> u64 {
     (config.heartbeat_ms / 2).max(1)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use remex::{Config, Node, OpenError};
 use remex_model::{
-    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, Operation, Outcome,
+    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, Limits, Operation, Outcome,
     ReadOptions, Request, Response, Revision, Service, Test, Value,
 };
 
@@ -15,7 +15,7 @@ use remex_model::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(dir: &Path) -> Config {
-    Config { segment_bytes: 1024 * 1024, ..Config::new(dir) }
+    Config { segment_bytes: 4 * 1024 * 1024, ..Config::new(dir) }
 }
 
 fn request(operation: Operation) -> Request {
@@ -202,6 +202,11 @@ async fn settings_that_contradict_each_other_are_refused() {
         Config { expect: Some(3), ..config(folder.path()) },
         Config { join: vec!["127.0.0.1:1".to_owned()], ..config(folder.path()) },
         Config { heartbeat_ms: 500, ..config(folder.path()) },
+        Config { segment_bytes: 64 * 1024, ..config(folder.path()) },
+        Config {
+            limits: Limits { value_bytes_max: usize::MAX, ..Limits::default() },
+            ..config(folder.path())
+        },
     ] {
         let error = Node::open(config).await.map(|_| ()).unwrap_err();
         assert!(matches!(error, OpenError::Config(_)), "{error}");

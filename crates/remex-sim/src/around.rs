@@ -31,6 +31,8 @@ pub(crate) enum Happening {
     Fault,
     /// A node that is down comes up.
     Restart { node: usize },
+    /// A full disk has space again.
+    SpaceAgain { node: usize },
     /// Load and faults end.
     Calm,
     /// By now everything must be well again.

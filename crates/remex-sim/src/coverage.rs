@@ -44,6 +44,8 @@ coverage! {
     kills,
     /// Processes that ended because a sync failed.
     disk_failures,
+    /// Processes that ended because there was no space for their logs.
+    ends_on_full_disk,
     /// Ends of a process with writes that were not synced.
     crashes_in_writing,
     /// Power cuts in the middle of a recovery.
@@ -52,6 +54,8 @@ coverage! {
     tails_rewritten,
     /// Recoveries that found the end of the log torn.
     torn_tails,
+    /// Segments of the log that were made ahead of need.
+    spares,
     /// Trims that gave segments of the log back.
     trims,
     /// Buffers of the state written to the engine.

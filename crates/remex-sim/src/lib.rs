@@ -44,4 +44,4 @@ pub use self::coverage::Coverage;
 pub use self::plant::Plant;
 pub use self::trace::Lines;
 pub use self::violation::Violation;
-pub use self::world::{Report, run};
+pub use self::world::{Report, run, running_seed};

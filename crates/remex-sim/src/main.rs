@@ -1,12 +1,13 @@
 //! The command line of the simulator: many seeds, or one seed to look at.
 
 use std::io::{self, Write as _};
+use std::panic;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
-use remex_sim::{Campaign, Lines, Plant, Report, Summary, run};
+use remex_sim::{Campaign, Lines, Plant, Report, Summary, run, running_seed};
 
 /// Runs the shipped code against every fault, from seeds.
 #[derive(Debug, Parser)]
@@ -48,10 +49,37 @@ fn parse_plant(name: &str) -> Result<Plant, String> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if cfg!(panic = "abort") {
+        report_panics(arguments.plant);
+    }
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
     }
+}
+
+/// Where a panic ends the process, it must still name its seed.
+fn report_panics(plant: Option<Plant>) {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        default(info);
+        if let Some(seed) = running_seed() {
+            let line = format!("VIOLATION in seed {seed}: panic\n{}\n", replay(seed, plant));
+            // The process ends either way.
+            drop(io::stdout().write_all(line.as_bytes()));
+        }
+        exit_with_failure();
+    }));
+}
+
+#[expect(clippy::exit, reason = "a panic would abort the process, with another code")]
+fn exit_with_failure() -> ! {
+    std::process::exit(1)
+}
+
+fn replay(seed: u64, plant: Option<Plant>) -> String {
+    let plant = plant.map(|plant| format!(" --plant {plant}")).unwrap_or_default();
+    format!("replay: cargo xtask sim {seed}{plant} --trace")
 }
 
 fn one(seed: u64, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -121,7 +149,6 @@ fn verdict(
         return Ok(ExitCode::SUCCESS);
     };
     writeln!(out, "VIOLATION in seed {seed}: {violation}")?;
-    let plant = arguments.plant.map(|plant| format!(" --plant {plant}")).unwrap_or_default();
-    writeln!(out, "replay: cargo xtask sim {seed}{plant} --trace")?;
+    writeln!(out, "{}", replay(seed, arguments.plant))?;
     Ok(ExitCode::FAILURE)
 }

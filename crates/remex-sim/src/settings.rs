@@ -4,6 +4,8 @@
 //! and picks extreme values for the rest, because faults hide each other. A cluster that crashes
 //! all the time never has a log long enough to be fetched from disk.
 
+use remex_state::Retention;
+
 use crate::dice::{Dice, PerMyriad};
 
 /// The settings of one run. Times are in microseconds unless they say otherwise.
@@ -18,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) ttl_ticks: u64,
     pub(crate) value_bytes_max: usize,
     pub(crate) request_keys: bool,
+    pub(crate) retention: Retention,
     pub(crate) network: NetworkSettings,
     pub(crate) disk: DiskSettings,
     pub(crate) core: CoreSettings,
@@ -84,6 +87,7 @@ pub(crate) enum Fault {
     PowerCutInWriting,
     Kill,
     DiskFailure,
+    DiskFull,
     CutOneWay,
     Partition,
     Pause,
@@ -93,12 +97,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::PowerCut,
         Self::PowerCutOfAll,
         Self::PowerCutInWriting,
         Self::Kill,
         Self::DiskFailure,
+        Self::DiskFull,
         Self::CutOneWay,
         Self::Partition,
         Self::Pause,
@@ -124,6 +129,10 @@ impl Settings {
             ttl_ticks: dice.pick(&[4, 20, 40, 100]),
             value_bytes_max,
             request_keys: dice.chance(5_000),
+            retention: Retention {
+                history_bytes_max: dice.pick(&[0, 1_000, 1_000_000]),
+                history_age_ms: dice.pick(&[0, 1_000, 1_000_000]),
+            },
             network: NetworkSettings::draw(dice),
             disk: DiskSettings::draw(dice, segment_bytes),
             core: CoreSettings::draw(dice),

@@ -7,8 +7,8 @@
 //! buffer goes to the engine beside it. A crash leaves what the simulated disk and the engine
 //! hold, and nothing else.
 
+mod background;
 mod effects;
-mod flush;
 mod power;
 mod recover;
 mod request;
@@ -41,8 +41,10 @@ pub(crate) enum Inside {
     Turn,
     /// The disk has synced.
     Synced,
-    /// It is time to move the state's buffer to the engine.
-    Flush,
+    /// The background thread looks whether there is something to do.
+    Background,
+    /// A segment of the log was made ahead of need.
+    SpareMade,
     /// The engine has the buffer.
     Flushed,
 }
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     runs: u64,
     /// Difference of its wall clock from the true time, in milliseconds.
     pub(crate) clock_ahead_ms: u64,
+    /// Whether its disk takes nothing new.
+    disk_full: bool,
     /// Entries up to here were applied in an earlier run.
     applied_before: Index,
     running: Option<Box<Running>>,
@@ -71,6 +75,7 @@ impl Node {
             engine: Arc::new(MemoryEngine::new()),
             runs: 0,
             clock_ahead_ms: dice.between(0, 10_000),
+            disk_full: false,
             applied_before: Index(0),
             running: None,
             dice,
@@ -100,7 +105,8 @@ impl Node {
                 return running.turn(time_ms, around);
             }
             Inside::Synced => return running.synced(around),
-            Inside::Flush => running.flush(around),
+            Inside::Background => return running.background(around),
+            Inside::SpareMade => running.spare_made(around),
             Inside::Flushed => return running.flushed(around),
         }
         Ok(())

@@ -19,6 +19,8 @@ pub(crate) enum End {
     /// The process ended itself because its disk failed: what the failed sync should have
     /// written may be lost although the page cache says otherwise.
     DiskFailed,
+    /// The process ended itself because there was no space for its log.
+    DiskFull,
 }
 
 impl Node {
@@ -29,6 +31,7 @@ impl Node {
             End::PowerCut => &mut around.coverage.power_cuts,
             End::Killed => &mut around.coverage.kills,
             End::DiskFailed => &mut around.coverage.disk_failures,
+            End::DiskFull => &mut around.coverage.ends_on_full_disk,
         }) += 1;
         around.coverage.lost_flushes += u64::from(running.flushing.is_some());
         let under_way = !around.judge.logs[self.position].pending.is_empty();
@@ -53,7 +56,7 @@ impl Node {
     pub(super) fn leave(&mut self, end: End) {
         match end {
             End::PowerCut => self.disk.power_cut(),
-            End::Killed => self.disk.kill_process(),
+            End::Killed | End::DiskFull => self.disk.kill_process(),
             End::DiskFailed => {
                 self.disk.kill_process();
                 if self.dice.chance(5_000) {
@@ -77,8 +80,18 @@ impl Node {
         }
     }
 
+    /// From now on the disk takes nothing new, or does again.
+    pub(crate) fn set_disk_full(&mut self, full: bool) {
+        self.disk.set_full(full);
+        self.disk_full = full;
+        if let Some(running) = &mut self.running {
+            running.disk_full |= full;
+        }
+    }
+
     /// Nothing goes wrong with this disk any more.
     pub(crate) fn forget_plans(&mut self) {
+        self.set_disk_full(false);
         self.disk.cut_power_at(NEVER);
         self.disk.fail_sync_at(NEVER);
     }

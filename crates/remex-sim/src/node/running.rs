@@ -1,11 +1,12 @@
 //! A node that is up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use remex_consensus::{Core, Event, Role};
 use remex_engine::MemoryEngine;
-use remex_log::Log;
 use remex_log::memory_disk::MemoryDisk;
+use remex_log::{Log, Spare};
 use remex_model::Index;
 use remex_state::{Frozen, State};
 
@@ -45,6 +46,11 @@ pub(crate) struct Running {
     pub(super) slow_until_us: u64,
     /// Whether a failure of its disk is planned.
     pub(super) disk_fails: bool,
+    /// Whether its disk takes nothing new.
+    pub(super) disk_full: bool,
+    /// A segment made ahead of need, on its way to the log.
+    pub(super) spare: Option<Spare<MemoryDisk>>,
+    pub(super) engine: Arc<MemoryEngine>,
 }
 
 impl std::fmt::Debug for Running {

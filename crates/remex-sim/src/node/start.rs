@@ -28,7 +28,11 @@ impl Node {
         self.runs += 1;
         around.trace.note([7, self.position as u64, self.runs]);
         let log = self.open_log(around)?;
-        let state = State::open(Arc::clone(&self.engine), remex_state::Options::default())
+        let options = remex_state::Options {
+            retention: around.settings.retention,
+            ..remex_state::Options::default()
+        };
+        let state = State::open(Arc::clone(&self.engine), options)
             .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
         let mut start = self.read_start(&log, state.durable())?;
         self.check_recovered(&log, &start, around)?;
@@ -66,10 +70,13 @@ impl Node {
             forwards: BTreeSet::new(),
             slow_until_us: 0,
             disk_fails: false,
+            disk_full: self.disk_full,
+            spare: None,
+            engine: Arc::clone(&self.engine),
         };
         running.schedule(tick_us, Inside::Tick, around);
         let flush = around.dice.around(around.settings.disk.flush_every_us);
-        running.schedule(flush, Inside::Flush, around);
+        running.schedule(flush, Inside::Background, around);
         self.running = Some(Box::new(running));
         Ok(())
     }
@@ -87,6 +94,10 @@ impl Node {
             Err(OpenError::Io(_)) if self.disk.is_cut() => {
                 self.leave(End::PowerCut);
                 return Err(Stop::Ended(End::PowerCut));
+            }
+            Err(OpenError::Io(_)) if self.disk_full => {
+                self.leave(End::DiskFull);
+                return Err(Stop::Ended(End::DiskFull));
             }
             Err(error) => {
                 return Err(Stop::Broken(("log", format!("node {}: {error}", self.position))));

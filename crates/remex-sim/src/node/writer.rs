@@ -25,6 +25,12 @@ pub(super) struct Writer {
     syncing: Option<(u64, usize)>,
 }
 
+impl Writer {
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.syncing.is_none()
+    }
+}
+
 impl Running {
     /// The core wants this written, at the end of the turn.
     pub(super) fn note_write(
@@ -89,11 +95,12 @@ impl Running {
         self.write(around)
     }
 
-    /// A disk that fails by plan ends the process; anything else is a finding.
+    /// A disk that fails or is full by plan ends the process; anything else is a finding.
     pub(super) fn check_disk<T>(&self, result: Result<T, LogError>) -> Result<T, Stop> {
         match result {
             Ok(done) => Ok(done),
             Err(_) if self.disk.is_cut() => Err(Stop::Ended(End::PowerCut)),
+            Err(LogError::Full(_)) if self.disk_full => Err(Stop::Ended(End::DiskFull)),
             Err(LogError::Io(_)) if self.disk_fails => Err(Stop::Ended(End::DiskFailed)),
             Err(error) => Err(Stop::Broken(("log", format!("node {}: {error}", self.position)))),
         }

@@ -41,6 +41,10 @@ impl World {
                 let nth = around.dice.between(1, OPERATIONS_MAX);
                 self.nodes[node].plan_disk_failure(nth);
             }
+            Fault::DiskFull => {
+                self.nodes[node].set_disk_full(true);
+                around.queue.push(until_us, Happening::SpaceAgain { node });
+            }
             Fault::CutOneWay => self.cut_one_way(node, until_us),
             Fault::Partition => self.partition(until_us),
             Fault::Pause => {
@@ -87,8 +91,9 @@ impl World {
         match self.nodes[node].start(&mut self.around) {
             Ok(()) => Ok(()),
             Err(Stop::Broken(broken)) => Err(broken),
-            Err(Stop::Ended(_)) => {
-                self.around.coverage.crashes_in_recovery += 1;
+            Err(Stop::Ended(end)) => {
+                let power_cut = u64::from(end == End::PowerCut);
+                self.around.coverage.crashes_in_recovery += power_cut;
                 let pause = self.around.dice.around(50_000);
                 self.around.after(pause, Happening::Restart { node });
                 Ok(())

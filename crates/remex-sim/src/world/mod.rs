@@ -7,6 +7,7 @@
 mod ending;
 mod fault;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use remex_model::Index;
@@ -51,9 +52,20 @@ pub struct Report {
     pub lines_failed: Option<std::io::Error>,
 }
 
+thread_local! {
+    static RUNNING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The seed that this thread runs, for whoever must report its sudden end.
+#[must_use]
+pub fn running_seed() -> Option<u64> {
+    RUNNING.get()
+}
+
 /// Runs one seed, with a planted bug or without.
 #[must_use]
 pub fn run(seed: u64, plant: Option<Plant>, lines: Option<Lines>) -> Report {
+    RUNNING.set(Some(seed));
     let mut world = World::new(seed, plant, lines);
     // A broken assertion in the code under test is a finding like any other.
     let outcome = catch_unwind(AssertUnwindSafe(|| world.play()));
@@ -65,7 +77,9 @@ pub fn run(seed: u64, plant: Option<Plant>, lines: Option<Lines>) -> Report {
             Some(("panic", text.unwrap_or_else(|| "a panic without a message".to_owned())))
         }
     };
-    world.report(seed, broken)
+    let report = world.report(seed, broken);
+    RUNNING.set(None);
+    report
 }
 
 /// All there is.
@@ -174,6 +188,7 @@ impl World {
             Happening::Next { client } => self.clients[client].next(around),
             Happening::Fault => return self.fault(),
             Happening::Restart { node } => return self.restart(node),
+            Happening::SpaceAgain { node } => self.nodes[node].set_disk_full(false),
             Happening::Calm => self.calm(),
             Happening::Deadline => return Err(self.not_well()),
         }

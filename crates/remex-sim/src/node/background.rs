@@ -1,0 +1,73 @@
+//! What goes on beside the driver: the way of the state's buffer into the engine, and of what it
+//! covers out of the log; segments made ahead of need.
+
+use remex_engine::Engine as _;
+use remex_log::LogError;
+
+use super::Inside;
+use super::running::Running;
+use crate::around::Around;
+use crate::plant::Plant;
+use crate::violation::Stop;
+
+impl Running {
+    /// The background thread looks whether there is something to do.
+    pub(super) fn background(&mut self, around: &mut Around) -> Result<(), Stop> {
+        let pause = around.dice.around(around.settings.disk.flush_every_us);
+        self.schedule(pause, Inside::Background, around);
+        if let Some(job) = self.log.spare_job() {
+            match job.run() {
+                // The log makes a segment itself when it needs one.
+                Err(LogError::Full(_)) if self.disk_full => {}
+                made => {
+                    self.spare = Some(self.check_disk(made)?);
+                    let delay = around.dice.between(0, 50_000);
+                    self.schedule(delay, Inside::SpareMade, around);
+                }
+            }
+        }
+        if self.writer.is_idle() {
+            let marked = self.log.mark_synced();
+            self.check_disk(marked)?;
+        }
+        if self.flushing.is_none() {
+            self.flushing = self.state.freeze();
+            if self.flushing.is_some() {
+                let length = around.dice.around(around.settings.disk.flush_us);
+                self.schedule(length, Inside::Flushed, around);
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that was made ahead of need is handed to the log.
+    pub(super) fn spare_made(&mut self, around: &mut Around) {
+        if let Some(spare) = self.spare.take() {
+            around.coverage.spares += 1;
+            self.log.add_spare(spare);
+        }
+    }
+
+    /// The engine has the buffer: the log may let go of what it covers.
+    pub(super) fn flushed(&mut self, around: &mut Around) -> Result<(), Stop> {
+        let state_failed = |error: String| ("state", format!("node {}: {error}", self.position));
+        let frozen = self.flushing.take().expect("a flush is under way");
+        frozen.write().map_err(|fatal| state_failed(fatal.to_string()))?;
+        drop(self.state.finish_flush(frozen));
+        self.engine.maintain().map_err(|error| state_failed(error.to_string()))?;
+        around.coverage.flushes += 1;
+        let durable = self.state.durable();
+        let position = self.position;
+        around.trace.note([5, position as u64, durable.get()]);
+        around.trace.line(around.now_us, || format!("n{position} flushed up to {durable}"));
+        let mut up_to = durable.min(around.dispensable);
+        if around.plant == Some(Plant::TrimmedTooFar) {
+            up_to = self.state.applied();
+        }
+        let first = self.log.first_index();
+        let trimmed = self.log.trim(up_to.get());
+        self.check_disk(trimmed)?;
+        around.coverage.trims += u64::from(self.log.first_index() > first);
+        Ok(())
+    }
+}

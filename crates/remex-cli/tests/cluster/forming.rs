@@ -98,6 +98,28 @@ fn a_node_of_another_cluster_is_refused_with_both_names() {
     assert_eq!(get(&cluster.nodes()[2], "color"), "blue");
 }
 
+#[test]
+fn a_node_that_lost_its_disk_is_not_taken_for_its_old_self() {
+    let mut cluster = start(3);
+    let id = cluster_id(&cluster.nodes()[0]);
+    cluster.node(2).kill().unwrap();
+    fs::remove_dir_all(cluster.nodes()[2].data_directory()).unwrap();
+    // Without this write on its disk it could help to elect a leader that lacks it.
+    put(&cluster.nodes()[0], "color", "blue");
+    cluster.node(2).start().unwrap();
+    wait_for("a word on the cluster that it is no member of", || {
+        let log = cluster.nodes()[2].logs().stderr().unwrap();
+        log.lines().any(|line| line.contains("not a member") && line.contains(&id))
+    });
+    assert_eq!(cluster.nodes()[2].look("/readyz").unwrap().status, 503);
+    for node in &cluster.nodes()[..2] {
+        assert_eq!(get(node, "color"), "blue");
+    }
+    // Nor does it count: without n2, n1 has no quorum.
+    cluster.node(1).kill().unwrap();
+    cluster.node(0).wait_reply("/readyz", |reply| reply.status == 503).unwrap();
+}
+
 /// Starts `serve` where it must be refused. The last line of standard error must name the cause
 /// and the remedy, and be the only complaint.
 fn refused(directory: &Path, arguments: &[&str], parts: &[&str]) {

@@ -1,0 +1,111 @@
+//! What keeps `serve` and `dev` from starting: one line, a remedy, no trace on the disk.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use crate::{Ran, remex, run};
+
+/// Fails with this code and one line that holds all parts.
+#[track_caller]
+fn refused(ran: &Ran, code: i32, parts: &[&str]) {
+    ran.expect(code, "");
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    for part in parts {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+}
+
+fn serve_with_file(directory: &Path, text: &str) -> Ran {
+    let file = directory.join("remex.toml");
+    fs::write(&file, text).unwrap();
+    run(&["serve", "--config", file.to_str().unwrap()])
+}
+
+#[test]
+fn a_busy_client_port_is_found_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = directory.path().join("data");
+    let ran = run(&["serve", "--listen", &address, "--data-dir", data.to_str().unwrap()]);
+    refused(&ran, 1, &[&address, "in use", "--listen"]);
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_busy_port_of_dev_is_named_before_anything_is_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let keep = directory.path().join("keep");
+    // A port so high that the last node's would be no port is refused as such.
+    let taken = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        if (1025..=65_400).contains(&listener.local_addr().unwrap().port()) {
+            break listener;
+        }
+    };
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ran = run(&["dev", "--port-base", &port, "--keep", keep.to_str().unwrap()]);
+    refused(&ran, 1, &[&format!("port {port} is in use (clients of n1)"), "--port-base"]);
+    assert!(!keep.exists());
+}
+
+#[test]
+fn dev_does_not_mix_clusters_of_different_sizes() {
+    let directory = tempfile::tempdir().unwrap();
+    for node in ["n1", "n2", "n3", "n4", "n5"] {
+        fs::create_dir(directory.path().join(node)).unwrap();
+    }
+    let base = free_base().to_string();
+    let keep = directory.path().to_str().unwrap();
+    let ran = run(&["dev", "--nodes", "3", "--port-base", &base, "--keep", keep]);
+    refused(&ran, 2, &["a cluster of 5 nodes", "--nodes 5"]);
+}
+
+/// The first of six ports that are free, in the places where `dev` puts them.
+fn free_base() -> u16 {
+    loop {
+        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        let places = [0, 1, 10, 11, 20, 21];
+        if base < 65_000 && places.into_iter().all(|place| free(base + place)) {
+            return base;
+        }
+    }
+}
+
+#[test]
+fn a_settings_file_is_checked_key_by_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let name = path.join("remex.toml").display().to_string();
+    let ran = serve_with_file(path, "data_dir = '/tmp/x'\n");
+    refused(&ran, 2, &[&name, "'data_dir'", "did you mean 'data-dir'?"]);
+    let ran = serve_with_file(path, "max-value-bytes = '3MiB'\n");
+    refused(&ran, 2, &["max-value-bytes in", &name, "'3MiB'", "over the maximum"]);
+    let ran = serve_with_file(path, "listen = \n");
+    refused(&ran, 2, &[&name, "line 1"]);
+    refused(&run(&["serve", "--config", "/nonexistent"]), 2, &["/nonexistent", "--config"]);
+}
+
+#[test]
+fn a_flag_outdoes_a_variable_and_a_variable_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("remex.toml");
+    fs::write(&file, "expect = 'from the file'\n").unwrap();
+    let serve = |flag: Option<&str>, variable: Option<&str>| {
+        let mut command = remex(&["serve"]);
+        command.env("REMEX_CONFIG", &file).current_dir(directory.path());
+        if let Some(flag) = flag {
+            command.args(["--expect", flag]);
+        }
+        if let Some(variable) = variable {
+            command.env("REMEX_EXPECT", variable);
+        }
+        Ran::from(command.output().unwrap())
+    };
+    refused(&serve(None, None), 2, &["expect in ", "'from the file'"]);
+    refused(&serve(None, Some("from env")), 2, &["REMEX_EXPECT: 'from env'"]);
+    refused(&serve(Some("from flag"), Some("from env")), 2, &["--expect: 'from flag'"]);
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::exit::Exit;
@@ -185,6 +185,14 @@ impl Color {
     }
 }
 
+/// Reads a revision.
+pub(crate) fn revision(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(revision) if revision > 0 => Ok(revision),
+        _ => Err("a revision is a number, and the first one is 1".to_owned()),
+    }
+}
+
 fn timeout(text: &str) -> Result<Duration, String> {
     match units::duration(text) {
         Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
@@ -195,7 +203,8 @@ fn timeout(text: &str) -> Result<Duration, String> {
 /// Reads the command line. Where that ends the program already, the exit code is the error:
 /// help and version go to standard output, mistakes to standard error.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    Cli::try_parse_from(args).map_err(|error| match error.kind() {
+    let args: Vec<OsString> = args.into_iter().collect();
+    Cli::try_parse_from(&args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = error.render().to_string();
             output::write(text.as_bytes())
@@ -206,7 +215,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
             Exit::Usage.into()
         }
         _ => {
-            for line in mistake(&error.render().to_string()) {
+            for line in mistake(&error.render().to_string(), &args) {
                 output::note(&line);
             }
             Exit::Usage.into()
@@ -215,30 +224,26 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
 }
 
 /// Clap's account of a mistake in the form of all our errors: one line, then one hint.
-fn mistake(rendered: &str) -> [String; 2] {
+fn mistake(rendered: &str, args: &[OsString]) -> [String; 2] {
     let mut lines = rendered.lines().map(str::trim);
     let message: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
-    let mut hint = None;
-    let mut usage = "remex";
-    for line in lines {
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.to_owned());
-        } else if let Some(form) = line.strip_prefix("Usage: ") {
-            let end = form.find(['[', '<', '-']).unwrap_or(form.len());
-            usage = form[..end].trim();
-        }
-    }
-    // What stands behind the command in clap's form of usage may be one of its values.
-    let command: Vec<&str> =
-        usage.split(' ').filter(|word| !word.contains(char::is_uppercase)).collect();
-    let hint = hint.unwrap_or_else(|| format!("run: {} --help", command.join(" ")));
+    let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+    let hint = tip.map_or_else(|| format!("run: {} --help", typed_command(args)), str::to_owned);
     [message.join(" "), format!("hint: {hint}")]
+}
+
+/// The program, with the command that was typed if it is one.
+fn typed_command(args: &[OsString]) -> String {
+    let known = Cli::command();
+    let typed = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    match typed.into_iter().find_map(|arg| known.find_subcommand(arg)) {
+        Some(command) => format!("remex {}", command.get_name()),
+        None => "remex".to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -275,13 +280,18 @@ mod tests {
 
     #[test]
     fn a_mistake_is_one_line_and_a_hint() {
-        let rendered = Cli::try_parse_from(["remex", "stats"]).unwrap_err().render().to_string();
-        let [message, hint] = mistake(&rendered);
+        let mistake = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            mistake(&Cli::try_parse_from(&args).unwrap_err().render().to_string(), &args)
+        };
+        let [message, hint] = mistake(&["remex", "stats"]);
         assert_eq!(message, "error: unrecognized subcommand 'stats'");
         assert!(hint.contains("'status'"), "{hint}");
-        let rendered = Cli::try_parse_from(["remex", "put", "a"]).unwrap_err().render().to_string();
-        let [message, hint] = mistake(&rendered);
+        let [message, hint] = mistake(&["remex", "put", "a"]);
         assert!(message.contains("<VALUE>"), "{message}");
         assert_eq!(hint, "hint: run: remex put --help");
+        let [message, hint] = mistake(&["remex", "-q", "get", "a", "--rev", "0"]);
+        assert!(message.ends_with("a revision is a number, and the first one is 1"), "{message}");
+        assert_eq!(hint, "hint: run: remex get --help");
     }
 }

@@ -19,13 +19,13 @@ const FILL_BYTES: usize = 512 * 1024;
 const FILL_KEYS: usize = 500;
 
 /// Measure a cluster
-///
-/// Without --rate, each client sends its next request when the last one is answered (closed
-/// loop). With --rate, requests are sent at that rate and their latency counts from the moment at
-/// which they should have been sent (open loop). Keys are drawn evenly; endpoints share the
-/// clients. The keys stay in the store afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Without --rate, each client sends its next request when the last one is answered (closed loop).
+With --rate, requests are sent at that rate and their latency counts from the moment at which
+they should have been sent (open loop). Keys are drawn evenly; endpoints share the clients. The
+keys stay in the store afterwards.
+
 Output: table on a terminal, else json (one object). Exit code 6 if no request was carried out.
 
 Examples:

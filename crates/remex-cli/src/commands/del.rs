@@ -11,11 +11,11 @@ use crate::output::{self, Format};
 use crate::session::{Session, idempotency_key};
 
 /// Delete a key, or all keys under a prefix
-///
-/// A key that does not exist is no error: 0 keys are deleted. Deleting a prefix first counts the
-/// keys and asks; without a terminal it needs --yes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+A key that does not exist is no error: 0 keys are deleted. Deleting a prefix first counts the
+keys and asks; without a terminal it needs --yes.
+
 Exit code 4 if the condition does not hold, 9 if the deletion of a prefix was not confirmed.
 Output: value (default), json (the API's object).
 
@@ -30,7 +30,7 @@ pub(crate) struct Del {
     #[arg(required_unless_present = "prefix")]
     key: Option<String>,
     /// Delete only if the key's last write has this revision
-    #[arg(long, value_name = "R", conflicts_with = "prefix")]
+    #[arg(long, value_name = "R", value_parser = crate::cli::revision, conflicts_with = "prefix")]
     if_rev: Option<u64>,
     /// Delete all keys that begin with this; '' for every key
     #[arg(long, value_name = "P", conflicts_with = "key")]

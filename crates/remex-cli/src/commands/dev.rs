@@ -34,12 +34,12 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const READY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Run a whole cluster on this machine
-///
-/// Starts the nodes as processes, shows their logs, waits until they serve, and stops them on
-/// Ctrl-C. The data is thrown away afterwards unless --keep names a directory; the next --keep
-/// with that directory goes on from it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Starts the nodes as processes, shows their logs, waits until they serve, and stops them on
+Ctrl-C. The data is thrown away afterwards unless --keep names a directory; the next --keep with
+that directory goes on from it.
+
 Node K listens for clients on port-base + 10 (K - 1), for the other nodes on the port after that.
 
 Examples:
@@ -93,9 +93,9 @@ enum Order {
 
 impl Dev {
     pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
+        self.check_ports()?;
         let (data_dir, scratch) = self.data_dir()?;
         let members = self.members(&data_dir);
-        check_ports(&members)?;
         let runtime = runtime(Builder::new_current_thread().enable_all())?;
         let result = runtime.block_on(self.supervise(&members, &data_dir, globals));
         if let Some(scratch) = scratch {
@@ -106,6 +106,23 @@ impl Dev {
             })?;
         }
         result
+    }
+
+    /// Every port must be free before anything is started or written.
+    fn check_ports(&self) -> Result<(), Failure> {
+        for member in self.members(Path::new("")) {
+            for (port, user) in [(member.client_port, "clients"), (member.peer_port, "peers")] {
+                let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
+                let why = match error.kind() {
+                    std::io::ErrorKind::AddrInUse => "is in use".to_owned(),
+                    _ => format!("cannot be used: {error}"),
+                };
+                let message = format!("port {port} {why} ({user} of {})", member.name);
+                return Err(Failure::new(Exit::Failure, message)
+                    .remedy("stop what listens there, or choose other ports with --port-base"));
+            }
+        }
+        Ok(())
     }
 
     /// Where the data goes; and the guard that removes it, if it is to be removed.
@@ -236,29 +253,6 @@ impl Dev {
         ));
         text
     }
-}
-
-/// Every port must be free before anything is started.
-fn check_ports(members: &[Member]) -> Result<(), Failure> {
-    for member in members {
-        for (port, use_) in [(member.client_port, "clients"), (member.peer_port, "peers")] {
-            if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-                let (name, why) = (
-                    &member.name,
-                    match error.kind() {
-                        std::io::ErrorKind::AddrInUse => "is in use".to_owned(),
-                        _ => format!("cannot be used: {error}"),
-                    },
-                );
-                return Err(Failure::new(
-                    Exit::Failure,
-                    format!("port {port} {why} ({use_} of {name})"),
-                )
-                .remedy("stop what listens there, or choose other ports with --port-base"));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Passes on what a node says, and sees it to its end.

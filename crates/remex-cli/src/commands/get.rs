@@ -9,11 +9,11 @@ use crate::output::{self, Format};
 use crate::session::Session;
 
 /// Read a key
-///
-/// Prints the value byte for byte. On a terminal a line break is added if the value does not end
-/// in one; into a file or pipe go exactly the bytes that were stored.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Prints the value byte for byte. On a terminal a line break is added if the value does not end in
+one; into a file or pipe go exactly the bytes that were stored.
+
 Exit code 3 if the key does not exist; standard output is empty then.
 Output: value (default), json (the API's object). With --meta: table on a terminal, else json.
 
@@ -27,7 +27,7 @@ pub(crate) struct Get {
     /// The key
     key: String,
     /// Read the value as it was at this revision
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = crate::cli::revision)]
     rev: Option<u64>,
     /// Print revisions and version along with the value
     #[arg(long)]

@@ -16,10 +16,10 @@ const PAGE_KEYS: usize = 1000;
 const VALUE_CHARS: usize = 60;
 
 /// List keys
-///
-/// All pages are read at one revision, so that the listing is consistent however long it takes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+All pages are read at one revision, so that the listing is consistent however long it takes.
+
 Output: table on a terminal, else ndjson; json prints the API's object of each page on a line;
 value prints one key a line, as --keys does.
 

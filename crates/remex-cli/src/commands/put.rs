@@ -15,10 +15,10 @@ use crate::session::{Session, idempotency_key};
 const VALUE_BYTES_MAX: u64 = remex_model::Limits::VALUE_BYTES_CEILING as u64 + 1;
 
 /// Write a key
-///
-/// What parses as JSON is stored as JSON, byte for byte; anything else as text or bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What parses as JSON is stored as JSON, byte for byte; anything else as text or bytes.
+
 Prints the revision of the write. Exit code 4 if the condition does not hold.
 Output: value (default), json (the API's object).
 
@@ -36,7 +36,7 @@ pub(crate) struct Put {
     #[arg(allow_hyphen_values = true)]
     value: String,
     /// Write only if the key's last write has this revision
-    #[arg(long, value_name = "R", conflicts_with = "if_absent")]
+    #[arg(long, value_name = "R", value_parser = crate::cli::revision, conflicts_with = "if_absent")]
     if_rev: Option<u64>,
     /// Write only if the key does not exist
     #[arg(long)]

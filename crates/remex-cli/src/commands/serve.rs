@@ -32,13 +32,13 @@ const STOP_MAX: Duration = Duration::from_millis(9_500);
 const WORKER_THREADS_MAX: usize = 4;
 
 /// Run a node
-///
-/// Alone it is a one-node cluster at once. With --join and --expect, the same command line on
-/// every machine founds one cluster, in any order of starting. The same command line is right for
-/// every restart. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the
-/// file named by --config (TOML: data-dir = \"…\"), and defaults, in this order.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Alone it is a one-node cluster at once. With --join and --expect, the same command line on every
+machine founds one cluster, in any order of starting. The same command line is right for every
+restart. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the file
+named by --config (TOML: data-dir = '…'), and defaults, in this order.
+
 SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops it at once.
 
 Examples:

@@ -9,10 +9,10 @@ use crate::output::{self, Format};
 use crate::session::Session;
 
 /// Who leads, who is in, and what may still fail
-///
-/// Asks the endpoint, and then the leader, which alone knows how far the others are.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Asks the endpoint, and then the leader, which alone knows how far the others are.
+
 Exit code 6 if no endpoint answers, 8 if the cluster has no leader or no quorum.
 Output: table on a terminal, else json (the API's object, as the leader gives it).
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use remex::Config;
 use remex_client::Endpoint;
 use remex_model::Limits;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Layers, units};
 use crate::exit::Failure;
@@ -167,10 +167,14 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 }
 
 fn log_level(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_not_a_filter: tracing_subscriber::filter::ParseError| {
-        "must be error, warn, info, debug or trace, or by part as in info,remex_http=debug"
-            .to_owned()
-    })
+    const WANT: &str =
+        "must be error, warn, info, debug, trace or off, or by part as in info,remex_http=debug";
+    // `Targets` takes a bare word that is no level for the name of a part.
+    let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+    match text.parse() {
+        Ok(targets) if text.split(',').map(str::trim).all(is_known) => Ok(targets),
+        _ => Err(WANT.to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -45,11 +45,13 @@ pub(crate) async fn run(plan: Plan, show_progress: bool) -> Report {
     for number in 0..run.plan.clients {
         clients.spawn(client(Arc::clone(&run), number));
     }
-    let progress = tokio::spawn(progress(Arc::clone(&run), show_progress));
+    let bar = if show_progress { progress_bar(&run.plan) } else { ProgressBar::hidden() };
+    let progress = tokio::spawn(progress(Arc::clone(&run), bar.clone()));
     while let Some(ended) = clients.join_next().await {
         ended.expect("a client counts its failures and does not panic");
     }
     progress.abort();
+    bar.finish_and_clear();
     let backlog = clock.map(|(arrivals, thread)| {
         thread.join().expect("the clock does not panic");
         arrivals.backlog()
@@ -167,16 +169,18 @@ fn judge(head: &Head, body: &[u8]) -> Result<bool, Failed> {
     Err(Failed { code, detail, loses_connection: false })
 }
 
-async fn progress(run: Arc<Run>, show: bool) {
-    if !show {
-        return;
-    }
-    let total = run.plan.warmup + run.plan.duration;
+/// A line of progress on standard error.
+fn progress_bar(plan: &Plan) -> ProgressBar {
+    let total = plan.warmup + plan.duration;
     let bar = ProgressBar::new(u64::try_from(total.as_millis()).unwrap_or(u64::MAX));
     let style = ProgressStyle::with_template("{bar:30} {msg}");
     bar.set_style(style.expect("the template is well-formed"));
+    bar
+}
+
+async fn progress(run: Arc<Run>, bar: ProgressBar) {
     let start = Instant::now();
-    while Instant::now() < run.measured.end {
+    loop {
         sleep(PROGRESS_PAUSE).await;
         let (done, failed) = {
             let recorder = run.recorder();
@@ -190,8 +194,7 @@ async fn progress(run: Arc<Run>, show: bool) {
         } else {
             "warming up".to_owned()
         };
-        bar.set_position(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
         bar.set_message(message);
+        bar.set_position(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
     }
-    bar.finish_and_clear();
 }

@@ -65,3 +65,18 @@ fn color_is_for_those_who_ask() {
     let colored = run(&["get", "", "--color", "always"]);
     assert!(colored.stderr.starts_with("\u{1b}[31merror:\u{1b}[0m "), "{}", colored.stderr);
 }
+
+#[test]
+fn the_manual_has_every_command_and_setting() {
+    let manual = include_str!("../../../../docs/cli.md");
+    for command in COMMANDS {
+        assert!(manual.contains(&format!("\n| `{command}")), "{command}");
+    }
+    let help = run(&["serve", "--help"]);
+    let flags = help.stdout().lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let names: Vec<&str> = flags.filter_map(|flag| flag.split(' ').next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "config") {
+        assert!(manual.contains(&format!("\n| `{name}` |")), "{name}");
+    }
+}

@@ -1,13 +1,13 @@
 //! Checks of the repository that neither compiler nor clippy makes. Every remark that a review
 //! repeats becomes one of them.
 //!
-//! - [`edges`]: crates import only what `ARCHITECTURE.md` lists, and everything it lists;
-//! - [`homes`]: libraries stay in the crates that may name them, the lock file stays clean, and
+//! - `edges`: crates import only what `ARCHITECTURE.md` lists, and everything it lists;
+//! - `homes`: libraries stay in the crates that may name them, the lock file stays clean, and
 //!   every crate inherits the lints;
-//! - [`sizes`]: 500 product lines a file; exceptions are listed and may only shrink;
-//! - [`documents`]: paths and links in documents exist;
-//! - [`sources`]: front pages, leftover markers, orphan files;
-//! - [`places`]: nothing names a path or host of one machine.
+//! - `sizes`: 500 product lines a file; exceptions are listed and may only shrink;
+//! - `documents`: paths and links in documents exist;
+//! - `sources`: front pages, leftover markers, orphan files;
+//! - `places`: nothing names a path or host of one machine.
 //!
 //! All of them read a [`Tree`], the files of the repository in memory, and add to a list of
 //! findings; so each is tested with a tree of three lines. Missing: the checks do not parse

@@ -1,5 +1,6 @@
-//! The background thread: writes full buffers of the state to the engine, compacts it, and makes
-//! spare segments for the log, so that neither the driver nor a reader ever waits for that.
+//! The background threads: one writes full buffers of the state to the engine and makes spare
+//! segments for the log, one compacts the engine. Neither the driver nor a reader waits for them,
+//! unless they fall far behind.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -16,25 +17,25 @@ use crate::parts::SharedState;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Niceness of the background thread. It still gets a share when the others take all they can:
-/// about a tenth, more than it needs at the highest rates measured.
-const BACKGROUND_NICE: i32 = 10;
-
-/// A buffer that holds anything is written when it is this old.
+/// A buffer that holds this much is written when it is old...
+const FLUSH_BYTES_MIN: usize = 4 * 1024 * 1024;
 const FLUSH_AGE: Duration = Duration::from_secs(5);
 
-/// The background thread. Dropping it stops it and waits for it, without a last flush; the log has everything.
+/// ...and one that holds less when it is this old: many tiny tables would cost more to merge
+/// than the log costs to replay.
+const FLUSH_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Niceness of the background threads. They still get a share when the others take all they can:
+/// about a tenth, more than they need at the highest rates measured.
+const NICE: i32 = 10;
+
+/// The background threads. Dropping them stops them and waits for them, without a last flush:
+/// the log has everything.
 #[derive(Debug)]
 pub(crate) struct Background {
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Work {
-    engine: Arc<LsmEngine>,
-    state: SharedState,
-    log: SharedLog,
-    flushed: Instant,
+    /// Closed to stop the threads.
+    stop: Vec<mpsc::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Background {
@@ -42,36 +43,50 @@ impl Background {
         engine: Arc<LsmEngine>,
         state: SharedState,
         log: SharedLog,
-        inbox: Arc<Inbox>,
+        inbox: &Arc<Inbox>,
     ) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let mut work = Work { engine, state, log, flushed: Instant::now() };
-        let thread =
-            thread::Builder::new().name("remex-background".to_owned()).spawn(move || {
-                yield_to_others();
-                loop {
-                    if let Err(fatal) = work.step() {
-                        inbox.push(Input::Failed(fatal));
-                        return;
-                    }
-                    match stopped.recv_timeout(PAUSE) {
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
-                    }
+        let mut background = Self { stop: Vec::new(), threads: Vec::new() };
+        let mut flusher = Flusher { state, log, flushed: Instant::now() };
+        background.spawn("remex-flush", inbox, move || flusher.step())?;
+        background.spawn("remex-compact", inbox, move || compact(&engine))?;
+        Ok(background)
+    }
+
+    /// Repeats a step, with a pause after each, until the threads are stopped or it fails.
+    fn spawn(
+        &mut self,
+        name: &str,
+        inbox: &Arc<Inbox>,
+        mut step: impl FnMut() -> Result<(), Fatal> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let (stop, stopped) = mpsc::channel();
+        let inbox = Arc::clone(inbox);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            yield_to_others();
+            loop {
+                if let Err(fatal) = step() {
+                    inbox.push(Input::Failed(fatal));
+                    return;
                 }
-            })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+                match stopped.recv_timeout(PAUSE) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })?;
+        self.stop.push(stop);
+        self.threads.push(thread);
+        Ok(())
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // The thread ends when it finds the channel closed.
-        self.stop.take();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the background thread panicked");
+        self.stop.clear();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread panicked");
+            }
         }
     }
 }
@@ -80,24 +95,32 @@ impl Drop for Background {
 /// priority of the calling thread alone.
 fn yield_to_others() {
     if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICE)
+        && let Err(error) = rustix::process::setpriority_process(None, NICE)
     {
         tracing::debug!(reason = %error, "background work keeps its priority");
     }
 }
 
-impl Work {
+struct Flusher {
+    state: SharedState,
+    log: SharedLog,
+    flushed: Instant,
+}
+
+impl Flusher {
     fn step(&mut self) -> Result<(), Fatal> {
         self.prepare_segment()?;
+        let age = self.flushed.elapsed();
         let due = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            state.should_flush() || self.flushed.elapsed() >= FLUSH_AGE
+            state.should_flush()
+                || (age >= FLUSH_AGE && state.buffer_bytes() >= FLUSH_BYTES_MIN)
+                || age >= FLUSH_AGE_MAX
         };
         if due {
             self.flushed = Instant::now();
             flush(&self.state)?;
         }
-        self.engine.maintain().map_err(|error| Fatal(format!("compaction failed: {error}")))?;
         Ok(())
     }
 
@@ -129,4 +152,12 @@ pub(crate) fn flush(state: &SharedState) -> Result<(), Fatal> {
     // Outside the lock: letting go of a large buffer takes a while.
     drop(retired);
     Ok(())
+}
+
+/// Compacts as long as there is something to do.
+fn compact(engine: &LsmEngine) -> Result<(), Fatal> {
+    engine
+        .maintain()
+        .map(|_more_to_do| ())
+        .map_err(|error| Fatal(format!("compaction failed: {error}")))
 }

@@ -87,6 +87,12 @@ impl Inbox {
         }
     }
 
+    /// Whether something waits that ends the driver.
+    pub(crate) fn must_stop(&self) -> bool {
+        let ends = |input: &Input| matches!(input, Input::Stop | Input::Failed(_));
+        self.queue().inputs.iter().any(ends)
+    }
+
     /// Swaps what has come into `inputs`, which is empty; waits for something until `deadline`.
     pub(crate) fn drain(&self, inputs: &mut Vec<Input>, deadline: Instant) {
         debug_assert!(inputs.is_empty(), "the last turn's inputs were taken");

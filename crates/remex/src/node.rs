@@ -90,11 +90,7 @@ impl Node {
             client_url: config.client_url.clone(),
         };
         let former = Arc::new(Former::new(Arc::clone(&directory), identity, me.clone()));
-        let store = Arc::new(Store::new(
-            config.limits.clone(),
-            config.pending_bytes_max,
-            config.buffer_bytes,
-        ));
+        let store = Arc::new(Store::new(config.limits.clone(), config.pending_bytes_max));
         let overview = Arc::new(Overview {
             store: Arc::clone(&store),
             former: Arc::clone(&former),
@@ -249,6 +245,7 @@ impl Launch {
             log: LogWriter::new(Arc::clone(&parts.log)),
             outboxes: Outboxes::default(),
             replies: Replies::default(),
+            buffer_bytes_max: self.config.buffer_bytes.saturating_mul(3),
             revision,
             applied,
             follow_up: Vec::new(),
@@ -260,7 +257,7 @@ impl Launch {
             Arc::clone(&parts.engine),
             Arc::clone(&parts.state),
             Arc::clone(&parts.log),
-            Arc::clone(&self.inbox),
+            &self.inbox,
         )
         .map_err(no_thread)?;
         let driver = thread::Builder::new()

@@ -37,7 +37,6 @@ pub(crate) struct Store {
     limits: Limits,
     pending_bytes: AtomicUsize,
     pending_bytes_max: usize,
-    buffer_bytes_max: usize,
     draining: AtomicBool,
     running: OnceLock<Running>,
     started: Notify,
@@ -56,12 +55,11 @@ impl Drop for Reservation<'_> {
 }
 
 impl Store {
-    pub(crate) fn new(limits: Limits, pending_bytes_max: usize, buffer_bytes: usize) -> Self {
+    pub(crate) fn new(limits: Limits, pending_bytes_max: usize) -> Self {
         Self {
             limits,
             pending_bytes: AtomicUsize::new(0),
             pending_bytes_max,
-            buffer_bytes_max: buffer_bytes.saturating_mul(4),
             draining: AtomicBool::new(false),
             running: OnceLock::new(),
             started: Notify::new(),
@@ -112,7 +110,7 @@ impl Store {
     async fn write(&self, context: &Context, command: Command) -> Result<Outcome, Error> {
         let running = self.wait_running(context).await?;
         let command = command.to_bytes();
-        let _reservation = self.reserve(running, command.len())?;
+        let _reservation = self.reserve(command.len())?;
         let (reply, replied) = oneshot::channel();
         let ttl_ticks = running.ttl_ticks(context)?;
         running.inbox.push(Input::Write { command, ttl_ticks, reply });
@@ -120,18 +118,15 @@ impl Store {
     }
 
     /// Reserves room for a write among those that wait.
-    fn reserve(&self, running: &Running, bytes: usize) -> Result<Reservation<'_>, Error> {
+    fn reserve(&self, bytes: usize) -> Result<Reservation<'_>, Error> {
         let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
         let reservation = Reservation { pending_bytes: &self.pending_bytes, bytes };
         let max = self.pending_bytes_max;
         if before > 0 && before.saturating_add(bytes) > max {
             let detail = format!("{before} bytes of writes wait already, the limit is {max}");
-            return Err(overloaded(detail));
-        }
-        let buffered = running.board.buffer_bytes();
-        if buffered > self.buffer_bytes_max {
-            let detail = format!("{buffered} bytes of changes wait to be written to disk");
-            return Err(overloaded(detail));
+            return Err(Error::new(ErrorCode::Overloaded, detail)
+                .hint("slow down, and try again after the pause that Retry-After names")
+                .retry_after(100));
         }
         Ok(reservation)
     }
@@ -251,10 +246,4 @@ impl Running {
             }
         }
     }
-}
-
-fn overloaded(detail: String) -> Error {
-    Error::new(ErrorCode::Overloaded, detail)
-        .hint("slow down, and try again after the pause that Retry-After names")
-        .retry_after(100)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use remex_consensus::{Entry, EntryKind, Leadership, Message, Role};
 use remex_model::{Error, ErrorCode, NodeId};
@@ -16,6 +17,9 @@ use crate::peer::frame;
 pub(crate) struct Outboxes {
     frames: BTreeMap<NodeId, Vec<u8>>,
 }
+
+/// Pause between two looks whether the background has written a buffer.
+const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Memory that an outbox keeps between turns; a large batch's is given back.
 const OUTBOX_BYTES_KEPT: usize = 256 * 1024;
@@ -64,7 +68,18 @@ impl Driver {
         for (id, outcome) in outcomes {
             self.replies.written(id.sequence, outcome);
         }
+        self.wait_for_room();
         Ok(())
+    }
+
+    /// Holds applying back while the disk cannot keep up, so that memory stays bounded. A leader
+    /// that is held back for long is replaced by one with a faster disk.
+    fn wait_for_room(&self) {
+        while self.board.buffer_bytes() > self.buffer_bytes_max && !self.inbox.must_stop() {
+            std::thread::sleep(ROOM_PAUSE);
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            self.board.set_buffer_bytes(state.buffer_bytes());
+        }
     }
 
     /// Tells people who leads.

@@ -38,6 +38,8 @@ pub(crate) struct Driver {
     pub(crate) log: LogWriter,
     pub(crate) outboxes: Outboxes,
     pub(crate) replies: Replies,
+    /// Bytes of changes in memory at which applying waits for the disk.
+    pub(crate) buffer_bytes_max: usize,
     pub(crate) revision: Revision,
     pub(crate) applied: Index,
     /// Events that effects of the last turn caused.

@@ -114,6 +114,10 @@ impl Inode {
     }
 }
 
+fn sync_failed() -> io::Error {
+    io::Error::other("a sync fails, as planned")
+}
+
 impl Image {
     pub(super) fn add_inode(&mut self, inode: Inode) -> u64 {
         let number = self.next_inode;
@@ -127,9 +131,17 @@ impl Image {
         self.name_changes.push(change);
     }
 
-    pub(super) fn sync_names(&mut self) {
-        self.durable_names = self.names.clone();
-        self.name_changes.clear();
+    pub(super) fn sync_names(&mut self) -> io::Result<()> {
+        self.power.check()?;
+        match self.power.sync() {
+            Fate::Done => {
+                self.durable_names = self.names.clone();
+                self.name_changes.clear();
+                Ok(())
+            }
+            Fate::Cut => Err(Power::no_power()),
+            Fate::Failed => Err(sync_failed()),
+        }
     }
 
     pub(super) fn write(&mut self, inode: u64, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -172,7 +184,7 @@ impl Image {
             Fate::Cut => Err(Power::no_power()),
             Fate::Failed => {
                 file.fail_sync(&mut self.dice);
-                Err(io::Error::other("a sync fails, as planned"))
+                Err(sync_failed())
             }
         }
     }

@@ -107,7 +107,7 @@ impl MemoryDisk {
         image.power.fail_write_at = Some(image.power.writes + nth);
     }
 
-    /// Plans an error of the `nth` sync of a file from now.
+    /// Plans an error of the `nth` sync, of a file or of the directory, from now.
     pub fn fail_sync_at(&self, nth: u64) {
         let mut image = lock(&self.image);
         image.power.fail_sync_at = Some(image.power.syncs + nth);
@@ -217,10 +217,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        let mut image = lock(&self.image);
-        image.power.change_names()?;
-        image.sync_names();
-        Ok(())
+        lock(&self.image).sync_names()
     }
 }
 

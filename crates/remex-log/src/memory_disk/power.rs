@@ -48,7 +48,7 @@ impl Power {
         Fate::Done
     }
 
-    /// Counts a change or sync of names. One that the power cut meets has not happened.
+    /// Counts a change of names. One that the power cut meets has not happened.
     pub(super) fn change_names(&mut self) -> io::Result<()> {
         self.check()?;
         match self.change() {

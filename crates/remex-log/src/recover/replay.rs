@@ -134,16 +134,13 @@ fn replay_last<F: DiskFile>(
     };
     let behind = reader.search(offset)?;
     proven = proven.max(behind.synced_to);
-    if proven > offset {
-        let reason = format!("{reason}; the log was synced up to offset {proven}");
-        return Err(reader.corrupt(offset, reason));
-    }
     while boundaries.get(1).is_some_and(|(boundary, _)| *boundary <= proven) {
         boundaries.pop_front();
     }
     let Some((_, proven_state)) = boundaries.front().filter(|(boundary, _)| *boundary == proven)
     else {
-        let reason = format!("the log was synced up to offset {proven}, where no group ends");
+        // Behind the bad place, or no end of a group: either way something durable is gone.
+        let reason = format!("{reason}; the log was synced up to offset {proven}");
         return Err(reader.corrupt(offset, reason));
     };
     let torn = traced || behind.traced;

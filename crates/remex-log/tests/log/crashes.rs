@@ -123,7 +123,7 @@ fn plan_fault(driven: &mut Driven, disk: &MemoryDisk) {
     match driven.below(4) {
         0 => disk.cut_power_at(nth),
         1 => disk.fail_write_at(nth),
-        2 => disk.fail_sync_at(1 + nth / 4),
+        2 => disk.fail_sync_at(1 + nth / 3),
         _ => {}
     }
 }

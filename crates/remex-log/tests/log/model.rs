@@ -122,10 +122,11 @@ impl Driven {
         });
         let floor = model.base.index.max(self.trimmed).min(model.last_index());
         let conflict = self.chance(20);
-        let first = if conflict {
-            self.dice.u64(floor..=model.last_index()) + 1
-        } else {
-            model.last_index() + 1
+        let first = match (conflict, self.chance(50)) {
+            (false, _) => model.last_index() + 1,
+            // Right behind what was trimmed: segments that replaced entries are released too.
+            (true, true) => floor + 1,
+            (true, false) => self.dice.u64(floor..=model.last_index()) + 1,
         };
         let count = self.dice.u64(0..6);
         let term = model.hard_state.term + u64::from(conflict);

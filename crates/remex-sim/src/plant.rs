@@ -20,6 +20,10 @@ pub enum Plant {
     ReadWithoutQuorum,
     /// A proposal whose time is up is proposed again, although it may still be applied.
     ExpiredProposedAgain,
+    /// A client is told that a write had no effect, although it was sent to a leader.
+    ExpiredToldNotApplied,
+    /// Whoever waits under a sequence is answered, whichever session the outcome belongs to.
+    SessionIgnored,
     /// Recovery cuts one entry more from the end of the log than was torn.
     TailCutTooFar,
     /// A restarted process goes on under the session of its last run.
@@ -30,12 +34,14 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::FollowerAcksUnsynced,
         Self::LeaderCountsUnsynced,
         Self::VoteNotSynced,
         Self::ReadWithoutQuorum,
         Self::ExpiredProposedAgain,
+        Self::ExpiredToldNotApplied,
+        Self::SessionIgnored,
         Self::TailCutTooFar,
         Self::SessionReused,
         Self::TrimmedTooFar,
@@ -50,6 +56,8 @@ impl Plant {
             Self::VoteNotSynced => "vote-not-synced",
             Self::ReadWithoutQuorum => "read-without-quorum",
             Self::ExpiredProposedAgain => "expired-proposed-again",
+            Self::ExpiredToldNotApplied => "expired-told-not-applied",
+            Self::SessionIgnored => "session-ignored",
             Self::TailCutTooFar => "tail-cut-too-far",
             Self::SessionReused => "session-reused",
             Self::TrimmedTooFar => "trimmed-too-far",

@@ -15,7 +15,7 @@ fn campaign(first: u64, seeds: u64, plant: Option<Plant>) -> Summary {
 /// and every fault that is planned does happen.
 #[test]
 fn seeds_are_clean_and_meet_every_fault() {
-    let summary = campaign(0, 500, None);
+    let summary = campaign(0, 1_000, None);
     if let Some(report) = &summary.failed {
         let violation = report.violation.as_ref().unwrap();
         panic!("seed {}: {violation}\nreplay: cargo xtask sim {0} --trace", report.seed);
@@ -76,6 +76,16 @@ fn a_read_without_a_quorum_is_found() {
 #[test]
 fn a_proposal_that_is_proposed_again_after_its_time_is_found() {
     must_be_found(Plant::ExpiredProposedAgain);
+}
+
+#[test]
+fn a_client_that_is_wrongly_told_of_no_effect_is_found() {
+    must_be_found(Plant::ExpiredToldNotApplied);
+}
+
+#[test]
+fn an_answer_to_the_wrong_client_is_found() {
+    must_be_found(Plant::SessionIgnored);
 }
 
 #[test]

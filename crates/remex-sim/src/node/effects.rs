@@ -6,6 +6,7 @@ use remex_model::{Index, NodeId, Term};
 
 use super::running::Running;
 use crate::around::{Around, Happening};
+use crate::plant::Plant;
 use crate::violation::Stop;
 
 impl Running {
@@ -84,8 +85,9 @@ impl Running {
             around.coverage.committed += u64::from(first);
             around.coverage.applied += 1;
             around.coverage.applied_again += u64::from(entry.index <= self.applied_before);
-            let session = self.session;
-            mine.extend(applied.outcomes.into_iter().filter(|(id, _)| id.session == session));
+            let (session, any) = (self.session, around.plant == Some(Plant::SessionIgnored));
+            let outcomes = applied.outcomes.into_iter();
+            mine.extend(outcomes.filter(|(id, _)| any || id.session == session));
         }
         for (id, outcome) in mine {
             self.written(id, outcome, around)?;

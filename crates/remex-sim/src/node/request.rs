@@ -111,6 +111,7 @@ impl Running {
             self.request(waiting.caller, waiting.call, around);
             return;
         }
+        let sent = sent && around.plant != Some(Plant::ExpiredToldNotApplied);
         let answer = if sent { Answer::Unknown } else { Answer::NotApplied };
         reply(waiting.caller, answer, around);
     }

@@ -152,7 +152,8 @@ impl Driven {
 
     fn trim<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
         let least = self.possible.iter().map(Model::last_index).min().unwrap_or_default();
-        let up_to = self.dice.u64(0..=least);
+        let up_to = self.trimmed.min(least) + self.dice.u64(0..4);
+        let up_to = if self.chance(70) { up_to.min(least) } else { self.dice.u64(0..=least) };
         self.trimmed = self.trimmed.max(up_to);
         log.trim(up_to)
     }

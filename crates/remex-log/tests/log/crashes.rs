@@ -93,6 +93,9 @@ fn many_lives_of_a_log() {
             let process_only = driven.chance(40) && !disk.is_cut();
             if process_only {
                 disk.kill_process();
+                if driven.chance(30) {
+                    disk.drop_caches();
+                }
             } else {
                 disk.power_cut();
             }

@@ -4,8 +4,8 @@
 //! node is the shipped consensus core, the shipped log on a simulated disk, and the shipped
 //! state machine over the in-memory engine. The network loses, doubles, reorders, delays and
 //! replays messages and is cut in one direction or both; nodes crash at any moment, in the middle
-//! of a write and of a recovery, and their disks lose or tear what was not synced; processes
-//! stand still, disks become slow, clocks jump.
+//! of a write and of a recovery, and their disks lose or tear what was not synced; syncs fail,
+//! disks become slow or full, processes stand still, clocks jump.
 //!
 //! # What holds
 //!
@@ -20,9 +20,8 @@
 //!
 //! # What is missing
 //!
-//! Rot on disk, full disks, failing syncs that do not end in a crash, disks that are wiped or
-//! rolled back; changes of membership and snapshots, which do not exist yet. Therefore logs are
-//! trimmed only up to what every node has.
+//! Rot on disk, disks that are wiped or rolled back, watches; changes of membership and snapshots,
+//! which do not exist yet. Therefore logs are trimmed only up to what every node has.
 
 mod around;
 mod campaign;

@@ -7,20 +7,22 @@ use crate::violation::Check;
 
 /// Every entry that some node ever took for committed.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Stamps, Vec<Term>);
+pub(crate) struct Ledger {
+    committed: Stamps,
+}
 
 impl Ledger {
     pub(crate) fn last(&self) -> Index {
-        self.0.last()
+        self.committed.last()
     }
 
     pub(crate) fn get(&self, index: Index) -> Option<Stamp> {
-        self.0.get(index)
+        self.committed.get(index)
     }
 
     /// The last committed entry of a term before this one; terms never fall along the log.
     pub(crate) fn last_before(&self, term: Term) -> Index {
-        Index(self.1.partition_point(|&committed| committed < term) as u64)
+        self.committed.last_before(term)
     }
 
     /// A node takes its log for committed up to `commit`: entries that are committed already
@@ -48,8 +50,7 @@ impl Ledger {
                 return Err(("quorum_durability", detail));
             };
             newly(index, stamp)?;
-            self.0.replace_from(index, &[stamp]);
-            self.1.push(stamp.term);
+            self.committed.replace_from(index, &[stamp]);
         }
         Ok(())
     }

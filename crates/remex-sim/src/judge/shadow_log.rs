@@ -43,6 +43,11 @@ impl Stamps {
         Index(self.0.len() as u64)
     }
 
+    /// The last entry of a term before this one, if terms do not fall.
+    pub(crate) fn last_before(&self, term: Term) -> Index {
+        Index(self.0.partition_point(|stamp| stamp.term < term) as u64)
+    }
+
     /// Keeps the entries up to this one.
     pub(crate) fn truncate(&mut self, last: Index) {
         self.0.truncate(usize::try_from(last.get()).unwrap_or(usize::MAX));

@@ -27,12 +27,13 @@ impl Node {
     /// The process ends at once.
     pub(crate) fn crash(&mut self, end: End, around: &mut Around) {
         let Some(running) = self.running.take() else { return };
-        *(match end {
+        let ends = match end {
             End::PowerCut => &mut around.coverage.power_cuts,
             End::Killed => &mut around.coverage.kills,
             End::DiskFailed => &mut around.coverage.disk_failures,
             End::DiskFull => &mut around.coverage.ends_on_full_disk,
-        }) += 1;
+        };
+        *ends += 1;
         around.coverage.lost_flushes += u64::from(running.flushing.is_some());
         let under_way = !around.judge.logs[self.position].pending.is_empty();
         around.coverage.crashes_in_writing += u64::from(under_way);

@@ -94,11 +94,11 @@ impl Running {
             };
             let found = self.state.get(&key, None);
             let found = found.map_err(|error| ("reads", error.to_string()))?;
-            *(if leads {
-                &mut around.coverage.reads_led
+            if leads {
+                around.coverage.reads_led += 1;
             } else {
-                &mut around.coverage.reads_followed
-            }) += 1;
+                around.coverage.reads_followed += 1;
+            }
             reply(caller, Answer::Read(found), around);
         }
         Ok(())

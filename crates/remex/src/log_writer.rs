@@ -27,11 +27,13 @@ pub(crate) struct LogWriter {
     log: SharedLog,
     /// Reused for every write.
     entries: Vec<LogEntry>,
+    /// Whether the end of the log is not marked as synced yet.
+    unmarked: bool,
 }
 
 impl LogWriter {
     pub(crate) fn new(log: SharedLog) -> Self {
-        Self { log, entries: Vec::new() }
+        Self { log, entries: Vec::new(), unmarked: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Log<FileDisk>> {
@@ -50,7 +52,17 @@ impl LogWriter {
         }
         log.sync().map_err(cannot_write)?;
         self.entries.clear();
+        self.unmarked = true;
         Ok(Some(last))
+    }
+
+    /// Writes down that the end of the log is synced, if nobody did: damage there is then told
+    /// from a write that was torn. For idle moments and the end.
+    pub(crate) fn mark_synced(&mut self) -> Result<(), Fatal> {
+        if std::mem::take(&mut self.unmarked) {
+            self.lock().mark_synced().map_err(cannot_write)?;
+        }
+        Ok(())
     }
 
     /// Reads entries that have left memory.

@@ -226,7 +226,9 @@ impl Launch {
 
     /// Recovers the parts and starts driver, background thread and links.
     fn start(&self, founded: &Founded, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
-        let cluster = Arc::new(Cluster::new(founded.cluster, self.me.clone(), &founded.members));
+        let session = random::identity()?;
+        let (id, me) = (founded.cluster, self.me.clone());
+        let cluster = Arc::new(Cluster::new(id, me, &founded.members, session));
         let parts = parts::open(&self.config, &self.directory, &cluster)?;
         let tick = Duration::from_millis(parts::tick_ms(&self.config));
         let (revision, applied) = {
@@ -236,7 +238,7 @@ impl Launch {
         self.board.set_revision(revision);
         let driver = Driver {
             core: parts.core,
-            session: parts.session,
+            session,
             tick,
             inbox: Arc::clone(&self.inbox),
             cluster: Arc::clone(&cluster),
@@ -248,6 +250,7 @@ impl Launch {
             buffer_bytes_max: self.config.buffer_bytes.saturating_mul(3),
             revision,
             applied,
+            idle_ticks: 0,
             follow_up: Vec::new(),
         };
         let no_thread =

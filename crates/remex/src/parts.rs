@@ -14,7 +14,7 @@ use remex_state::{Options as StateOptions, State};
 use crate::cluster::Cluster;
 use crate::directory::Directory;
 use crate::log_writer::{SharedLog, from_log, hard_state_from_log};
-use crate::{Config, OpenError, random};
+use crate::{Config, OpenError};
 
 /// The state machine: applied by the driver, read by many.
 pub(crate) type SharedState = Arc<RwLock<State<LsmEngine>>>;
@@ -29,8 +29,6 @@ pub(crate) struct Parts {
     pub(crate) state: SharedState,
     pub(crate) log: SharedLog,
     pub(crate) core: Core,
-    /// Random number of this run of the process.
-    pub(crate) session: u64,
 }
 
 /// Opens and recovers everything in the data directory.
@@ -39,7 +37,7 @@ pub(crate) fn open(
     directory: &Directory,
     cluster: &Cluster,
 ) -> Result<Parts, OpenError> {
-    let session = random::identity()?;
+    let session = cluster.session;
     let engine_path = directory.engine();
     directory.create(&engine_path)?;
     let engine = Arc::new(
@@ -57,13 +55,7 @@ pub(crate) fn open(
         applied = %state.applied(), last = log.last_index(), revision = %state.revision(),
         "recovered"
     );
-    Ok(Parts {
-        engine,
-        state: Arc::new(RwLock::new(state)),
-        log: Arc::new(Mutex::new(log)),
-        core,
-        session,
-    })
+    Ok(Parts { engine, state: Arc::new(RwLock::new(state)), log: Arc::new(Mutex::new(log)), core })
 }
 
 fn open_log(

@@ -218,7 +218,8 @@ impl Dev {
             .arg(&member.data_dir)
             .args(["--listen", &format!("127.0.0.1:{}", member.client_port)])
             .args(["--peer-listen", &member.peer_address()])
-            .args(["--log-level", &self.log_level]);
+            .args(["--log-level", &self.log_level])
+            .args(["--worker-threads", &workers(members.len()).to_string()]);
         if members.len() > 1 {
             let peers: Vec<String> = members.iter().map(Member::peer_address).collect();
             command.args(["--join", &peers.join(",")]);
@@ -294,6 +295,12 @@ async fn attend(
         // The log ends with the process; its last lines are the interesting ones.
         log.await.ok();
     }
+}
+
+/// The nodes share this machine: each gets its part of the cores for requests.
+fn workers(nodes: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / nodes).max(1)
 }
 
 async fn pass_on(log: impl AsyncRead + Unpin, prefix: String) {

@@ -201,3 +201,41 @@ fn the_directory_of_another_node_is_refused() {
     cluster.node(0).start().unwrap();
     cluster.wait_ready().unwrap();
 }
+
+#[test]
+fn a_copy_of_a_running_node_is_refused() {
+    let mut cluster = start(3);
+    cluster.node(2).kill().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let addresses = (ports::free_address().unwrap(), ports::free_address().unwrap());
+    let peers: Vec<String> =
+        cluster.nodes().iter().map(|node| node.peer_address().to_string()).collect();
+    let join = ["--join".to_owned(), peers.join(","), "--expect".to_owned(), "3".to_owned()];
+    let mut copy = Node::new("n3", binary(), directory.path(), addresses, &join);
+    copy_folder(cluster.nodes()[2].data_directory(), copy.data_directory());
+    cluster.node(2).start().unwrap();
+    cluster.wait_ready().unwrap();
+    copy.start().unwrap();
+    let (original, double) = (cluster.nodes()[2].peer_address(), copy.peer_address());
+    wait_for("a refusal that names both", || {
+        let logs = [copy.logs(), cluster.nodes()[0].logs(), cluster.nodes()[1].logs()];
+        let names_both =
+            |line: &str| line.contains(&original.to_string()) && line.contains(&double.to_string());
+        logs.iter().any(|logs| logs.stderr().unwrap().lines().any(names_both))
+    });
+    put(&cluster.nodes()[2], "color", "blue");
+    assert_eq!(get(&cluster.nodes()[0], "color"), "blue");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}

@@ -26,6 +26,9 @@ use crate::inbox::{Inbox, Input};
 use crate::log_writer::LogWriter;
 use crate::parts::SharedState;
 
+/// Ticks without a write after which the end of the log is marked as synced.
+const IDLE_TICKS: u64 = 4;
+
 /// What the driver owns and what it works on.
 pub(crate) struct Driver {
     pub(crate) core: Core,
@@ -42,6 +45,8 @@ pub(crate) struct Driver {
     pub(crate) buffer_bytes_max: usize,
     pub(crate) revision: Revision,
     pub(crate) applied: Index,
+    /// Ticks since the log was last written.
+    pub(crate) idle_ticks: u64,
     /// Events that effects of the last turn caused.
     pub(crate) follow_up: Vec<Event>,
 }
@@ -77,6 +82,10 @@ impl Driver {
             let now = Instant::now();
             let ticked = now >= next_tick;
             if ticked {
+                self.idle_ticks += 1;
+                if self.idle_ticks == IDLE_TICKS {
+                    self.log.mark_synced()?;
+                }
                 events.push(Event::Tick);
                 next_tick = now + self.tick;
             }
@@ -86,7 +95,7 @@ impl Driver {
                 self.post(ticked);
             }
             if stop {
-                return Ok(());
+                return self.log.mark_synced();
             }
         }
     }
@@ -165,6 +174,7 @@ impl Driver {
         // Last, because it may take the time of a disk write: everything above is on its way.
         if let Some(number) = self.log.write(writes)? {
             self.follow_up.push(Event::Persisted { number });
+            self.idle_ticks = 0;
         }
         Ok(())
     }

@@ -174,7 +174,8 @@ impl Former {
             Phase::Fresh | Phase::Promised { .. } => None,
         };
         let version = VERSION.to_owned();
-        Hello { purpose: Purpose::Form, cluster, node: self.me.clone(), version }
+        let node = self.me.clone();
+        Hello { purpose: Purpose::Form, cluster, node, session: 0, version }
     }
 
     /// The cluster that this node belongs to.
@@ -418,7 +419,8 @@ fn warn_of_strangers(seen: &BTreeMap<NodeId, (Member, Phase)>, me: NodeId) {
             tracing::warn!(
                 member = %member.name, address = %member.peer_address, %cluster,
                 "a node of the --join list belongs to a cluster already that this node is not a \
-                 member of; if it should found a new one, give it an empty --data-dir"
+                 member of: joining a running cluster is not possible yet; if a new one is to be \
+                 founded, that node needs an empty --data-dir"
             );
         }
     }

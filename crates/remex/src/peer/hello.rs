@@ -29,6 +29,8 @@ pub(crate) struct Hello {
     /// The cluster that the node belongs to; `None` while it belongs to none.
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) node: Member,
+    /// Random number of this run of the process; 0 before the node runs.
+    pub(crate) session: u64,
     /// Version of the program.
     pub(crate) version: String,
 }
@@ -54,6 +56,7 @@ impl Hello {
         });
         encoder.u64(self.cluster.map_or(0, ClusterId::get));
         self.node.encode(&mut encoder);
+        encoder.u64(self.session);
         encoder.bytes(self.version.as_bytes());
     }
 
@@ -80,6 +83,7 @@ impl Hello {
             purpose,
             cluster: (cluster != 0).then_some(ClusterId(cluster)),
             node: Member::decode(&mut decoder)?,
+            session: decoder.u64("session")?,
             version: decoder.text("version")?,
         };
         decoder.finish()?;
@@ -160,7 +164,8 @@ mod tests {
             client_url: String::new(),
         };
         let cluster = Some(ClusterId(cluster));
-        Hello { purpose: Purpose::Replicate, cluster, node, version: "0.1.0".to_owned() }
+        let (purpose, version) = (Purpose::Replicate, "0.1.0".to_owned());
+        Hello { purpose, cluster, node, session: 5, version }
     }
 
     #[test]

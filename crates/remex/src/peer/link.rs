@@ -158,6 +158,7 @@ async fn dial(cluster: &Cluster, peer: &Peer) -> io::Result<TcpStream> {
                 let text = format!("{them} answers at the address of node {}", peer.id);
                 return Err(io::Error::other(text));
             }
+            cluster.check_single(peer, &them).map_err(io::Error::other)?;
             peer.learn(&them);
             Ok(stream)
         }

@@ -82,6 +82,7 @@ struct Incoming {
     buffer: BytesMut,
     cluster: Arc<Cluster>,
     peer: Arc<Peer>,
+    session: u64,
     inbox: Arc<Inbox>,
 }
 
@@ -117,10 +118,16 @@ async fn greet(mut stream: TcpStream, gate: &Gate) -> io::Result<Option<Incoming
             let known = peer.map(|peer| peer.known().member);
             match (check(&me, &them, known.as_ref()), peer) {
                 (Ok(()), Some(peer)) => {
+                    if let Err(reason) = cluster.check_single(peer, &them) {
+                        return refuse(&mut stream, reason).await;
+                    }
                     peer.learn(&them);
+                    peer.connect(them.session);
+                    cluster.note_contact(peer);
                     frame::write(&mut stream, |out| Answer::Welcome(me).encode(out)).await?;
                     let peer = Arc::clone(peer);
-                    Ok(Some(Incoming { stream, buffer, cluster, peer, inbox }))
+                    let session = them.session;
+                    Ok(Some(Incoming { stream, buffer, cluster, peer, session, inbox }))
                 }
                 (Err(reason), _) => refuse(&mut stream, reason).await,
                 (Ok(()), None) => refuse(&mut stream, format!("{them} is not a member")).await,
@@ -133,6 +140,12 @@ async fn refuse(stream: &mut TcpStream, reason: String) -> io::Result<Option<Inc
     let answer = Answer::Refused(reason.clone());
     frame::write(stream, |out| answer.encode(out)).await?;
     Err(io::Error::other(reason))
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.peer.disconnect(self.session);
+    }
 }
 
 /// Hands a peer's messages to the driver until the connection ends. Returns why it ended.

@@ -29,6 +29,8 @@ pub(crate) enum Happening {
     Next { client: usize },
     /// Something goes wrong.
     Fault,
+    /// A node loses its power, if that run of its process still lives.
+    PowerCut { node: usize, run: u64 },
     /// A node that is down comes up.
     Restart { node: usize },
     /// A full disk has space again.

@@ -40,6 +40,8 @@ coverage! {
     power_cuts,
     /// Power cuts of all nodes at once.
     power_cuts_of_all,
+    /// Power cuts planned for a new leader or a node that syncs.
+    power_cuts_at_a_bad_moment,
     /// Processes that were killed.
     kills,
     /// Processes that ended because a sync failed.
@@ -115,8 +117,8 @@ coverage! {
 impl fmt::Display for Coverage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, (name, count)) in self.counts().into_iter().enumerate() {
-            let end = if position % 4 == 3 { "\n" } else { "" };
-            write!(formatter, "  {name:<20}{count:>12}{end}")?;
+            let end = if position % 3 == 2 { "\n" } else { "" };
+            write!(formatter, "  {name:<26}{count:>12}{end}")?;
         }
         Ok(())
     }

@@ -77,6 +77,10 @@ pub(crate) struct FaultSettings {
     /// Mean time that a crashed node stays down.
     pub(crate) down_us: u64,
     pub(crate) kinds: Vec<Fault>,
+    /// Probability that a node that has just come to power loses its own.
+    pub(crate) cut_new_leader: PerMyriad,
+    /// Probability that a node loses its power just before or behind a sync.
+    pub(crate) cut_at_sync: PerMyriad,
 }
 
 /// A kind of fault.
@@ -147,7 +151,7 @@ impl NetworkSettings {
         Self {
             latency_us: dice.pick(&[50, 200, 1_000, 10_000]),
             jitter_us: dice.pick(&[20, 500, 5_000, 60_000]),
-            loss: dice.pick(&[0, 0, 100, 500, 1_500]),
+            loss: dice.pick(&[0, 0, 100, 500, 1_500, 3_000]),
             doubling: dice.pick(&[0, 0, 100, 1_000]),
             replay: dice.pick(&[0, 0, 20, 200]),
             overtaking: dice.chance(5_000),
@@ -195,6 +199,8 @@ impl FaultSettings {
             length_us: dice.pick(&[100_000, 1_000_000, 3_000_000]),
             down_us: dice.pick(&[20_000, 500_000, 3_000_000]),
             kinds,
+            cut_new_leader: dice.pick(&[0, 0, 1_000, 4_000]),
+            cut_at_sync: dice.pick(&[0, 0, 10, 100]),
         }
     }
 }

@@ -97,7 +97,11 @@ impl Running {
 
     fn leadership_changed(&mut self, now: Leadership, around: &mut Around) -> Result<(), Stop> {
         around.trace.note([4, self.position as u64, now.term.get()]);
-        around.coverage.elections += u64::from(now.role == Role::Leader);
+        if now.role == Role::Leader {
+            around.coverage.elections += 1;
+            let chance = around.settings.faults.cut_new_leader;
+            self.lose_power_soon(chance, 20_000, around);
+        }
         around.judge.leadership(self.position, self.run, now)?;
         Ok(())
     }

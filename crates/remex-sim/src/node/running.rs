@@ -13,7 +13,8 @@ use remex_state::{Frozen, State};
 use super::request::Waiting;
 use super::writer::Writer;
 use super::{Inside, inside};
-use crate::around::Around;
+use crate::around::{Around, Happening};
+use crate::dice::PerMyriad;
 use crate::judge::Standing;
 use crate::violation::Stop;
 
@@ -108,6 +109,16 @@ impl Running {
     /// The process stands still.
     pub(crate) fn pause(&mut self, until_us: u64) {
         self.paused_until_us = self.paused_until_us.max(until_us);
+    }
+
+    /// With this probability the power fails within this time.
+    pub(super) fn lose_power_soon(&self, chance: PerMyriad, within_us: u64, around: &mut Around) {
+        if around.dice.chance(chance) {
+            around.coverage.power_cuts_at_a_bad_moment += 1;
+            let after_us = around.dice.between(0, within_us);
+            let (node, run) = (self.position, self.run);
+            around.after(after_us, Happening::PowerCut { node, run });
+        }
     }
 
     /// The node's disk takes long to sync.

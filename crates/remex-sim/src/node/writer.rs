@@ -80,6 +80,8 @@ impl Running {
             self.pause(around.now_us + delay);
         }
         self.schedule(delay, Inside::Synced, around);
+        let chance = around.settings.faults.cut_at_sync;
+        self.lose_power_soon(chance, delay + 200, around);
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::judge::Judge;
 use crate::network::Network;
-use crate::node::{Answer, Call, Inside, Node};
+use crate::node::{Answer, Call, End, Inside, Node};
 use crate::plant::Plant;
 use crate::queue::Queue;
 use crate::settings::Settings;
@@ -186,6 +186,11 @@ impl World {
                 return self.clients[caller.client].answer(caller, None, around);
             }
             Happening::Next { client } => self.clients[client].next(around),
+            Happening::PowerCut { node, run } => {
+                if !around.calm && self.nodes[node].run() == Some(run) {
+                    self.crash(node, End::PowerCut);
+                }
+            }
             Happening::Fault => return self.fault(),
             Happening::Restart { node } => return self.restart(node),
             Happening::SpaceAgain { node } => self.nodes[node].set_disk_full(false),

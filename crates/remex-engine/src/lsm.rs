@@ -53,7 +53,7 @@ pub struct LsmOptions {
 
 impl Default for LsmOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, pending_tables_max: 12, table_bytes: 32 << 20 }
+        Self { cache_bytes: 32 << 20, pending_tables_max: 12, table_bytes: 32 << 20 }
     }
 }
 

@@ -1,4 +1,5 @@
 //! The layers below the active buffer: the frozen buffer, if a flush is under way, and the engine.
+//! For the newest records of keys that were used lately, [`Recent`] saves asking them.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use remex_model::{Record, Revision};
 
 use crate::buffer::{Buffer, Seen};
 use crate::error::Fatal;
+use crate::recent::Recent;
 use crate::rows;
 
 /// See the module.
@@ -18,21 +20,36 @@ pub(crate) struct Lower<E> {
     /// Is on its way to the engine. While it is here, the engine may or may not hold it already;
     /// whoever reads must ask here first.
     pub(crate) frozen: Option<Arc<Buffer>>,
+    pub(crate) recent: Recent,
 }
 
 impl<E: Engine> Lower<E> {
     /// The key's record at a revision that is still kept; `None` is the newest.
     pub(crate) fn record(&self, key: &[u8], at: Option<Revision>) -> Result<Option<Record>, Fatal> {
+        let recent = self.recent.get(key);
+        if let Some(record) = recent.filter(|record| at.is_none_or(|at| record.mod_revision <= at))
+        {
+            return Ok(Some(record));
+        }
         match self.in_frozen(key, at) {
             Seen::Record(record) => Ok(Some(record.clone())),
             Seen::Absent => Ok(None),
-            Seen::Below => stored(&*self.engine, key, at),
+            Seen::Below => {
+                let found = stored(&*self.engine, key, at)?;
+                if let (None, Some(record)) = (at, &found) {
+                    self.recent.put(key, record);
+                }
+                Ok(found)
+            }
         }
     }
 
     /// The key's newest record, in memory of its own: it does not keep the entries of the frozen
     /// buffer alive.
     pub(crate) fn base(&self, key: &[u8]) -> Result<Option<Record>, Fatal> {
+        if let Some(record) = self.recent.get(key) {
+            return Ok(Some(record));
+        }
         match self.in_frozen(key, None) {
             Seen::Record(record) => Ok(Some(owned(record.clone()))),
             Seen::Absent => Ok(None),

@@ -35,6 +35,7 @@ mod history;
 mod layers;
 mod meta;
 mod read;
+mod recent;
 mod requests;
 mod rows;
 mod state;

@@ -13,6 +13,7 @@ use crate::error::Fatal;
 use crate::history::Retention;
 use crate::layers::Lower;
 use crate::meta::Meta;
+use crate::recent::Recent;
 use crate::requests::Requests;
 use crate::rows;
 
@@ -22,6 +23,8 @@ pub struct Options {
     /// Size of the write buffer, in bytes, at which [`State::should_flush`] asks for a flush. With
     /// a flush under way memory for two buffers is in use.
     pub buffer_bytes_max: usize,
+    /// Most memory that newest records used lately take, in bytes. They save reads of the engine.
+    pub recent_bytes_max: usize,
     /// How much of the past is kept. May differ between nodes.
     pub retention: Retention,
     /// Most request keys remembered. Decides outcomes: **must be the same on every node**, and so
@@ -35,6 +38,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             buffer_bytes_max: 32 << 20,
+            recent_bytes_max: 48 << 20,
             retention: Retention::default(),
             request_keys_max: 65_536,
             request_bytes_max: 32 << 20,
@@ -105,7 +109,7 @@ impl<E: Engine> State<E> {
         Ok(Self {
             options,
             active: Buffer::default(),
-            lower: Lower { engine, frozen: None },
+            lower: Lower { engine, frozen: None, recent: Recent::new(options.recent_bytes_max) },
             meta,
             requests,
             durable,

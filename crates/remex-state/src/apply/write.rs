@@ -93,6 +93,7 @@ impl<'a, E: Engine> Transaction<'a, E> {
         let effect = active.write(key.bytes().clone(), below, make)?;
         let (effect, record) = effect.zip(written).expect("a put always makes a version");
         self.state.meta.digest.put(key.bytes(), &record);
+        self.state.lower.recent.put(key.bytes(), &record);
         self.count(key.bytes(), &effect);
         let (create_revision, version) = (record.create_revision, record.version);
         self.changes.push(Change { revision, key, record: Some(record) });
@@ -114,6 +115,7 @@ impl<'a, E: Engine> Transaction<'a, E> {
         let Some(effect) = active.write(key.clone(), below, make)? else { return Ok(None) };
         let version = effect.previous.as_ref().map_or(0, |previous| previous.version);
         self.state.meta.digest.delete(&key, revision, version);
+        self.state.lower.recent.remove(&key);
         self.count(&key, &effect);
         self.changes.push(Change { revision, key: Key::new(key), record: None });
         Ok(effect.previous)

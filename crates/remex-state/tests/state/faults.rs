@@ -16,7 +16,7 @@ fn put(key: &str) -> Command {
 }
 
 fn open(engine: &Arc<MemoryEngine>) -> Result<State<MemoryEngine>, Fatal> {
-    State::open(Arc::clone(engine), Options::default())
+    State::open(Arc::clone(engine), uncached())
 }
 
 fn flush<E: Engine>(state: &mut State<E>) {
@@ -54,6 +54,11 @@ fn entries_must_follow_each_other() {
     }
     state.apply(Index(2), Term(3), Bytes::new()).unwrap();
     assert_eq!((state.applied(), state.applied_term()), (Index(2), Term(3)));
+}
+
+/// Every read that the buffers cannot answer goes to the engine.
+fn uncached() -> Options {
+    Options { recent_bytes_max: 0, ..Options::default() }
 }
 
 /// Changes one row behind the state's back.
@@ -153,7 +158,7 @@ impl Engine for Failing {
 fn a_disk_that_fails_is_fatal_and_never_an_answer() {
     let engine = Failing { engine: MemoryEngine::new(), fails: AtomicBool::new(false) };
     let engine = Arc::new(engine);
-    let mut state = State::open(Arc::clone(&engine), Options::default()).unwrap();
+    let mut state = State::open(Arc::clone(&engine), uncached()).unwrap();
     state.apply(Index(1), Term(1), batch(1, &[put("a"), put("b")])).unwrap();
     flush(&mut state);
     state.apply(Index(2), Term(1), batch(1, &[put("b")])).unwrap();

@@ -39,7 +39,9 @@ fn options(rng: &mut Rng) -> Options {
         1 => Retention { history_bytes_max: u64::MAX, history_age_ms: 300 },
         _ => Retention::default(),
     };
-    Options { retention, request_keys_max: 5, ..Options::default() }
+    // Nothing, a few records that push each other out, or everything.
+    let recent_bytes_max = [0, 20_000, 1 << 20][rng.usize(..3)];
+    Options { retention, request_keys_max: 5, recent_bytes_max, ..Options::default() }
 }
 
 fn key(rng: &mut Rng) -> Key {

@@ -76,7 +76,10 @@ impl LsmEngine {
         let exists = manifest::check(directory)?;
         let seqno = SequenceNumberCounter::default();
         let filter = Arc::new(FilterSlot::default());
-        let compression = CompressionPolicy::all(CompressionType::Lz4);
+        // Runs are ingested as of level 1. They are merged into the levels below before long:
+        // compressing them would be paid for by every write and hold for minutes.
+        let compression = [CompressionType::None, CompressionType::None, CompressionType::Lz4];
+        let compression = CompressionPolicy::new(compression);
         let tree = Config::new(directory, seqno.clone(), SequenceNumberCounter::default())
             .use_cache(Arc::new(Cache::with_capacity_bytes(options.cache_bytes)))
             .data_block_compression_policy(compression)

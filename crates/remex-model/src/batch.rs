@@ -106,9 +106,10 @@ impl BatchBuilder {
     const HEADER_BYTES: usize = 13;
 
     /// An empty batch, stamped with the leader's time.
+    /// `commands_bytes` is about how many bytes the commands will take.
     #[must_use]
-    pub fn new(time_ms: u64) -> Self {
-        let mut out = Vec::with_capacity(1024);
+    pub fn new(time_ms: u64, commands_bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(Self::HEADER_BYTES + commands_bytes);
         let mut encoder = Encoder::new(&mut out);
         encoder.u8(VERSION);
         encoder.u64(time_ms);
@@ -154,7 +155,7 @@ mod tests {
             command: Bytes::from_static(text.as_bytes()),
         };
         let commands = vec![proposed(1, "one"), proposed(2, "")];
-        let mut builder = BatchBuilder::new(1234);
+        let mut builder = BatchBuilder::new(1234, 0);
         for command in &commands {
             builder.push(command);
         }

@@ -172,6 +172,19 @@ impl Decoder {
         self.take(length, field)
     }
 
+    /// Takes a length and passes over that many bytes.
+    ///
+    /// # Errors
+    /// See [`Decoder::u8`].
+    pub fn skip_bytes(&mut self, field: &'static str) -> Result<(), DecodeError> {
+        let length = self.u32(field)? as usize;
+        if self.input.len() < length {
+            return Err(DecodeError::Truncated(field));
+        }
+        bytes::Buf::advance(&mut self.input, length);
+        Ok(())
+    }
+
     /// Takes a length and that many bytes of UTF-8 text.
     ///
     /// # Errors
@@ -230,6 +243,7 @@ mod tests {
     fn hostile_lengths_are_refused_without_allocating() {
         let huge = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0]);
         assert_eq!(Decoder::new(huge.clone()).bytes("x"), Err(DecodeError::Truncated("x")));
+        assert_eq!(Decoder::new(huge.clone()).skip_bytes("x"), Err(DecodeError::Truncated("x")));
         assert_eq!(Decoder::new(huge).count(8, "y"), Err(DecodeError::Truncated("y")));
         assert_eq!(Decoder::new(Bytes::new()).u64("z"), Err(DecodeError::Truncated("z")));
     }

@@ -125,9 +125,23 @@ impl Command {
     /// The encoded command.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Vec::with_capacity(64);
+        let mut out = Vec::with_capacity(self.encoded_bytes_max());
         self.encode(&mut out);
         Bytes::from(out)
+    }
+
+    /// At least as many bytes as the encoded command takes.
+    fn encoded_bytes_max(&self) -> usize {
+        let conditions = self.conditions.iter().map(|condition| 13 + condition.key.bytes().len());
+        let writes = self.writes.iter().map(|write| match write {
+            Write::Put { key, value, .. } => 17 + key.bytes().len() + value.bytes.len(),
+            Write::Delete { key } => 5 + key.bytes().len(),
+            Write::DeleteRange { range } => {
+                10 + range.start.len() + range.end.as_ref().map_or(0, Bytes::len)
+            }
+        });
+        let request_key = self.request_key.as_ref().map_or(0, |key| 4 + key.0.len());
+        10 + request_key + conditions.chain(writes).sum::<usize>()
     }
 
     /// Decodes a command; keys and values share `input`.
@@ -261,6 +275,7 @@ mod tests {
     #[test]
     fn every_kind_of_write_round_trips() {
         assert_eq!(Command::decode(full().to_bytes()), Ok(full()));
+        assert!(full().to_bytes().len() <= full().encoded_bytes_max());
         assert_eq!(Command::decode(Command::default().to_bytes()), Ok(Command::default()));
     }
 

@@ -124,7 +124,7 @@ fn prepare(puts: usize, keys: u64) -> Vec<Bytes> {
     let mut sequence = 0;
     let mut value_rng = fastrand::Rng::with_seed(2);
     let batches = order.chunks(BATCH).map(|chunk| {
-        let mut builder = BatchBuilder::new(sequence / 50);
+        let mut builder = BatchBuilder::new(sequence / 50, 0);
         for key in chunk {
             sequence += 1;
             let mut value = vec![b'x'; VALUE_BYTES];

@@ -158,7 +158,7 @@ impl Core {
                 return;
             };
             self.proposals.resolved(ProposalId { session, sequence });
-            if decoder.bytes("command").is_err() {
+            if decoder.skip_bytes("command").is_err() {
                 return;
             }
         }

@@ -234,7 +234,8 @@ impl Core {
             // The library would pass the proposal on by itself, outside the bookkeeping of terms.
             return false;
         }
-        let mut batch = BatchBuilder::new(self.time_ms);
+        let bytes = proposals.iter().map(Proposed::encoded_bytes).sum();
+        let mut batch = BatchBuilder::new(self.time_ms, bytes);
         for proposed in proposals {
             batch.push(proposed);
         }

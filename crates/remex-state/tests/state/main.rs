@@ -13,7 +13,7 @@ use remex_model::{BatchBuilder, Command, ProposalId, Proposed};
 
 /// An encoded batch of commands.
 fn batch(time_ms: u64, commands: &[Command]) -> Bytes {
-    let mut builder = BatchBuilder::new(time_ms);
+    let mut builder = BatchBuilder::new(time_ms, 0);
     for (sequence, command) in (1..).zip(commands) {
         let id = ProposalId { session: 1, sequence };
         builder.push(&Proposed { id, command: command.to_bytes() });

@@ -40,4 +40,4 @@ pub use self::config::{Config, Start, StartError};
 pub use self::core::Core;
 pub use self::entry::{Entry, EntryKind, HardState};
 pub use self::event::{Effect, Event, FetchId, Leadership, Progress, Role};
-pub use self::message::{Message, RaftMessage};
+pub use self::message::{Message, Promise, RaftMessage};

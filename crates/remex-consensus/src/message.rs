@@ -16,6 +16,26 @@ impl RaftMessage {
         self.0.entries.iter().map(|entry| entry.data.len()).sum()
     }
 
+    /// What its sender must have synced before it sent this, for those who check that it has.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        let message = &self.0;
+        let (term, to) = (Term(message.term), NodeId(message.to));
+        match message.get_msg_type() {
+            MessageType::MsgRequestVote => Promise::Vote { term, candidate: NodeId(message.from) },
+            MessageType::MsgRequestVoteResponse if !message.reject => {
+                Promise::Vote { term, candidate: to }
+            }
+            MessageType::MsgAppendResponse if !message.reject => {
+                Promise::Entries { term, last: Index(message.index) }
+            }
+            MessageType::MsgRequestVoteResponse
+            | MessageType::MsgAppendResponse
+            | MessageType::MsgHeartbeatResponse => Promise::Term { term },
+            _ => Promise::Nothing,
+        }
+    }
+
     /// A short name of what the message is, for logs and traces.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -57,6 +77,33 @@ impl fmt::Debug for RaftMessage {
             self.0.entries.len()
         )
     }
+}
+
+/// What the sender of a message has promised to remember (Raft paper, figure 2: "updated on
+/// stable storage before responding").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Nothing.
+    Nothing,
+    /// That this term has begun.
+    Term {
+        /// The term.
+        term: Term,
+    },
+    /// Its vote.
+    Vote {
+        /// In this term.
+        term: Term,
+        /// For this node.
+        candidate: NodeId,
+    },
+    /// The entries of a leader.
+    Entries {
+        /// The leader's term.
+        term: Term,
+        /// The last entry that agrees with the leader's log.
+        last: Index,
+    },
 }
 
 /// What one node says to another. Every message may be lost, doubled, delayed or overtaken.

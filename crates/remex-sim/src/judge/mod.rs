@@ -14,12 +14,13 @@ mod leader_completeness;
 mod ledger;
 mod log_matching;
 mod never_back;
+mod promises_are_synced;
 mod quorum_durability;
 mod shadow_log;
 mod state_machine_safety;
 mod synced_survives;
 
-use remex_consensus::{Entry, HardState, Leadership, Role};
+use remex_consensus::{Entry, HardState, Leadership, Message, Role};
 use remex_model::{Index, Outcome, ProposalId, Revision};
 
 pub(crate) use self::acknowledged::Acknowledged;
@@ -70,6 +71,19 @@ impl Judge {
         let log = &mut self.logs[node];
         log.append(hard_state, entries)?;
         self.matching.check(node, log, entries)
+    }
+
+    /// A node sends a message.
+    pub(crate) fn sending(&self, node: usize, message: &Message) -> Check {
+        match message {
+            Message::Raft(raft) => {
+                promises_are_synced::check(node, &self.logs[node], raft.promise())
+            }
+            Message::Forward { .. }
+            | Message::ForwardRefused { .. }
+            | Message::ReadRequest { .. }
+            | Message::ReadReply { .. } => Ok(()),
+        }
     }
 
     /// The oldest `writes` writes of a node that were not synced are now.

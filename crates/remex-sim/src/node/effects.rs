@@ -17,7 +17,10 @@ impl Running {
     ) -> Result<(), Stop> {
         for effect in effects {
             match effect {
-                Effect::Send { to, message } => self.send(to, &message, around),
+                Effect::Send { to, message } => {
+                    around.judge.sending(self.position, &message)?;
+                    self.send(to, &message, around);
+                }
                 Effect::Persist { number, hard_state, entries } => {
                     self.note_write(number, hard_state, entries, around)?;
                 }

@@ -7,7 +7,10 @@ use remex_model::{GetResponse, Key, Outcome, ProposalId};
 use super::running::Running;
 use crate::around::{Around, Happening};
 use crate::plant::Plant;
-use crate::violation::Stop;
+use crate::violation::{Check, Stop};
+
+/// Ticks that may pass between the end of a request's time and its answer.
+const TICKS_LATE: u64 = 2;
 
 /// Which attempt of which client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum Answer {
 pub(super) struct Waiting {
     pub(super) caller: Caller,
     pub(super) call: Call,
+    /// The tick of this run after which it must have been answered.
+    pub(super) until_tick: u64,
 }
 
 impl Running {
@@ -62,8 +67,21 @@ impl Running {
             }
             Call::Read(_) => Event::Read { sequence, ttl_ticks },
         };
-        self.waiting.insert(sequence, Waiting { caller, call });
+        let until_tick = self.ticks + ttl_ticks + TICKS_LATE;
+        self.waiting.insert(sequence, Waiting { caller, call, until_tick });
         self.put(event, around);
+    }
+
+    /// Every request is answered, at the latest when its time is up.
+    pub(super) fn check_waiting(&self) -> Check {
+        let oldest = self.waiting.first_key_value();
+        match oldest.filter(|(_, waiting)| waiting.until_tick < self.ticks) {
+            None => Ok(()),
+            Some((sequence, _)) => {
+                let detail = format!("node {}: request {sequence} is forgotten", self.position);
+                Err(("every_request_ends", detail))
+            }
+        }
     }
 
     /// A command of this run was applied.
@@ -87,7 +105,8 @@ impl Running {
     ) -> Result<(), Stop> {
         let leads = self.core.leadership().role == Role::Leader;
         for sequence in sequences {
-            let Some(Waiting { caller, call: Call::Read(key) }) = self.waiting.remove(&sequence)
+            let Some(Waiting { caller, call: Call::Read(key), .. }) =
+                self.waiting.remove(&sequence)
             else {
                 let detail = format!("node {}: nobody waits for read {sequence}", self.position);
                 return Err(Stop::Broken(("reads", detail)));

@@ -40,6 +40,8 @@ pub(crate) struct Running {
     /// The process stands still until then.
     pub(super) paused_until_us: u64,
     pub(super) tick_us: u64,
+    /// Ticks of this run.
+    pub(super) ticks: u64,
     pub(super) next_sequence: u64,
     pub(super) waiting: BTreeMap<u64, Waiting>,
     /// Forwards that were sent, to notice those that are sent again.
@@ -102,6 +104,7 @@ impl Running {
         let drift = around.dice.between(0, 1000);
         self.schedule(pause + self.tick_us + drift, Inside::Tick, around);
         if pause == 0 {
+            self.ticks += 1;
             self.put(Event::Tick, around);
         }
     }
@@ -146,6 +149,7 @@ impl Running {
         let mut effects = Vec::new();
         self.core.handle(events, time_ms, &mut effects);
         self.carry_out(effects, around)?;
+        self.check_waiting()?;
         let standing = Standing {
             term: self.core.leadership().term,
             commit: self.core.commit(),

@@ -65,6 +65,7 @@ impl Node {
             turn_due: false,
             paused_until_us: 0,
             tick_us,
+            ticks: 0,
             next_sequence: 0,
             waiting: BTreeMap::new(),
             forwards: BTreeSet::new(),

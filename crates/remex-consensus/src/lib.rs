@@ -11,11 +11,11 @@
 //! - A follower's votes and acknowledgements leave only after what they promise was synced: they
 //!   are held until the `Persisted` event of their write. The leader's messages leave before its
 //!   own write, which runs in parallel with the followers' (Raft thesis §10.2.1).
-//! - A proposal is answered by whoever made it, when it applies the entry: see [`proposals`] for
+//! - A proposal is answered by whoever made it, when it applies the entry: see `proposals.rs` for
 //!   how a lost proposal is told from one that is only late, so that it can be proposed again
 //!   without ever being applied twice.
 //! - Reads never rely on a clock: the leader confirms itself with one round of heartbeats for
-//!   all reads that wait (Raft §8), see [`reads`].
+//!   all reads that wait (Raft §8), see `reads.rs`.
 //! - No protobuf is ever parsed: messages and entries have a codec of their own ([`Message`]).
 //!   This is the only crate that names the Raft library.
 //!

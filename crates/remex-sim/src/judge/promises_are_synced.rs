@@ -8,7 +8,7 @@
 use remex_consensus::Promise;
 use remex_model::{Index, Term};
 
-use super::shadow_log::ShadowLog;
+use super::shadow_log::{Change, ShadowLog};
 use crate::violation::Check;
 
 const NAME: &str = "promises_are_synced";
@@ -24,7 +24,7 @@ pub(crate) fn check(node: usize, log: &ShadowLog, promise: Promise) -> Check {
         }
         Promise::Entries { term, last } => {
             // A node that has moved on to a later term may have replaced them since.
-            synced.term > term || (synced.term == term && holds(log, last))
+            synced.term > term || (synced.term == term && holds(log, term, last))
         }
     };
     if kept {
@@ -34,11 +34,12 @@ pub(crate) fn check(node: usize, log: &ShadowLog, promise: Promise) -> Check {
     Err((NAME, format!("node {node} sends {promise:?}, synced are {synced:?}, entries to {last}")))
 }
 
-/// Whether the entries up to `last` are synced, and are those that the core has. An entry that is
-/// to be replaced does not count.
-fn holds(log: &ShadowLog, last: Index) -> bool {
-    last == Index(0)
-        || log.synced.get(last).is_some_and(|stamp| {
-            stamp.term > Term(0) && (log.all.get(last) == Some(stamp) || log.all.last() < last)
-        })
+/// Whether the entries up to `last` are synced as the leader of `term` has them: the disk reaches
+/// that far, and no write of that term that begins at or before `last` is under way. Writes of
+/// later terms may be: an acknowledgement that waited for a slow sync is still true.
+fn holds(log: &ShadowLog, term: Term, last: Index) -> bool {
+    let of_later_term = |change: &Change| change.hard_state.is_some_and(|state| state.term > term);
+    let mut of_this_term = log.pending.iter().take_while(|change| !of_later_term(change));
+    last <= log.synced_last()
+        && !of_this_term.any(|change| !change.stamps.is_empty() && change.first <= last)
 }

@@ -10,6 +10,13 @@ use crate::{Entry, HardState, Message};
 pub enum Event {
     /// One tick of the clock passed.
     Tick,
+    /// More ticks passed than were reported, while the caller was held up. They count for the
+    /// time that callers wait, and not for elections: messages of the same time still wait in
+    /// the sockets.
+    Late {
+        /// How many.
+        ticks: u64,
+    },
     /// A message came from a peer.
     Message {
         /// The peer, as its connection proved.

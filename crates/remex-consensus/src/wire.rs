@@ -26,6 +26,9 @@ const FORWARD_REFUSED: u8 = 3;
 const READ_REQUEST: u8 = 4;
 const READ_REPLY: u8 = 5;
 
+/// Terms beyond this are not the work of elections; the next one must not overflow.
+const TERM_MAX: u64 = 1 << 62;
+
 /// The types that cross the wire, with the byte that stands for each.
 const TYPES: [(MessageType, u8); 10] = [
     (MessageType::MsgAppend, 1),
@@ -154,6 +157,9 @@ fn decode_raft(decoder: &mut Decoder) -> Result<eraftpb::Message, DecodeError> {
     message.from = decoder.u64("from")?;
     message.to = decoder.u64("to")?;
     message.term = decoder.u64("term")?;
+    if message.term > TERM_MAX {
+        return Err(DecodeError::Unknown { field: "term", value: message.term });
+    }
     message.log_term = decoder.u64("log term")?;
     message.index = decoder.u64("index")?;
     message.commit = decoder.u64("commit")?;

@@ -77,7 +77,8 @@ pub enum Write {
         /// The key.
         key: Key,
     },
-    /// Removes every key in a range.
+    /// Removes the keys in a range, smallest first, but at most
+    /// [`Write::DELETE_RANGE_KEYS_MAX`] of them.
     DeleteRange {
         /// The range.
         range: KeyRange,
@@ -174,6 +175,14 @@ impl Command {
         decoder.finish()?;
         Ok(Self { request_key, conditions, writes })
     }
+}
+
+impl Write {
+    /// Most keys that one [`Write::DeleteRange`] removes. Its whole effect is held in memory, on
+    /// every node at the same time; without a bound, one request could stop the cluster. Whoever
+    /// wants more gone asks again while this many went. Decides what is applied, so it is the
+    /// same on every node and part of the format.
+    pub const DELETE_RANGE_KEYS_MAX: u64 = 10_000;
 }
 
 impl Condition {

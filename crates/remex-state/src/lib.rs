@@ -19,9 +19,9 @@
 //! - limits of requests are never checked here: what was admitted anywhere is applied everywhere;
 //! - an error ([`Fatal`]) is never an outcome: a refusal is the same on every node, an error means
 //!   that this node must stop;
-//! - memory is bounded by the buffers ([`Options::buffer_bytes_max`]) and the remembered request
-//!   keys, but for one command, whose whole effect is held at once (deleting a range of a million
-//!   keys holds a million records).
+//! - memory is bounded by the buffers ([`Options::buffer_bytes_max`]), the records used lately
+//!   ([`Options::recent_bytes_max`]) and the remembered request keys; one command's whole effect is
+//!   held at once, which is why a range delete is bounded too.
 //!
 //! What is missing: leases, nested transactions, compaction on request, and snapshots for
 //! followers. For these a consistent walk at a fixed revision is what [`State::list`] does.

@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use remex_engine::{Engine, LsmEngine};
@@ -29,14 +29,18 @@ const FLUSH_AGE_MAX: Duration = Duration::from_secs(60);
 /// about a tenth, more than they need at the highest rates measured.
 const NICE: i32 = 10;
 
-/// The background threads. Dropping them stops them and waits for them, without a last flush:
-/// the log has everything.
-#[derive(Debug)]
+/// Longest time to wait for the threads to end. A compaction is not interrupted: it may take
+/// seconds, and a process that ends in the middle of it loses nothing.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The background threads.
+#[derive(Debug, Default)]
 pub(crate) struct Background {
-    /// Closed to stop the threads.
-    stop: Vec<mpsc::Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Worker>,
 }
+
+/// Closed to stop a thread; closed by the thread when it has ended.
+type Worker = (mpsc::Sender<()>, mpsc::Receiver<()>);
 
 impl Background {
     pub(crate) fn start(
@@ -45,7 +49,7 @@ impl Background {
         log: SharedLog,
         inbox: &Arc<Inbox>,
     ) -> std::io::Result<Self> {
-        let mut background = Self { stop: Vec::new(), threads: Vec::new() };
+        let mut background = Self::default();
         let mut flusher = Flusher { state, log, flushed: Instant::now() };
         background.spawn("remex-flush", inbox, move || flusher.step())?;
         background.spawn("remex-compact", inbox, move || compact(&engine))?;
@@ -60,8 +64,10 @@ impl Background {
         mut step: impl FnMut() -> Result<(), Fatal> + Send + 'static,
     ) -> std::io::Result<()> {
         let (stop, stopped) = mpsc::channel();
+        let (ending, ended) = mpsc::channel();
         let inbox = Arc::clone(inbox);
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _ending: mpsc::Sender<()> = ending;
             yield_to_others();
             loop {
                 if let Err(fatal) = step() {
@@ -74,20 +80,20 @@ impl Background {
                 }
             }
         })?;
-        self.stop.push(stop);
-        self.threads.push(thread);
+        self.threads.push((stop, ended));
         Ok(())
     }
-}
 
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.stop.clear();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a background thread panicked");
-            }
-        }
+    /// Stops the threads, without a last flush: the log has everything. False if one of them is
+    /// still busy after [`STOP_TIMEOUT`]; it ends by itself when it is done.
+    pub(crate) fn stop(self) -> bool {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        let (stops, ending): (Vec<_>, Vec<_>) = self.threads.into_iter().unzip();
+        drop(stops);
+        ending.into_iter().all(|ended| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            ended.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
+        })
     }
 }
 

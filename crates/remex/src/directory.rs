@@ -33,6 +33,7 @@ impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         let at = |source| OpenError::DataDir { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(at)?;
+        sync_parent(path).map_err(at)?;
         let mut lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -74,9 +75,11 @@ impl Directory {
         self.path.join("engine")
     }
 
-    /// Creates a folder of the directory.
+    /// Creates a folder of the directory, durably: a power cut must not take it away with what
+    /// was synced in it.
     pub(crate) fn create(&self, folder: &Path) -> Result<(), OpenError> {
         fs::create_dir_all(folder)
+            .and_then(|()| sync_parent(folder))
             .map_err(|source| OpenError::DataDir { path: folder.to_owned(), source })
     }
 
@@ -131,6 +134,12 @@ impl Directory {
     }
 }
 
+/// Makes a directory's own name durable.
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
 #[cfg(test)]
 mod tests {
     use remex_model::{ClusterId, Incarnation, NodeId};
@@ -147,7 +156,7 @@ mod tests {
             client_url: "http://127.0.0.1:7480".to_owned(),
         };
         let phase = Phase::Member { cluster: ClusterId(3), founders: vec![me.clone()] };
-        Identity { id: me.id, incarnation: me.incarnation, name: me.name, phase }
+        Identity { id: me.id, incarnation: me.incarnation, name: me.name, has_log: true, phase }
     }
 
     #[test]

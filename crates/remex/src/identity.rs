@@ -10,6 +10,9 @@ pub(crate) struct Identity {
     pub(crate) incarnation: Incarnation,
     /// The name that the node was first started under.
     pub(crate) name: String,
+    /// Whether the log exists. From then on a missing log is lost data: the node may have voted
+    /// and acknowledged what it no longer knows.
+    pub(crate) has_log: bool,
     pub(crate) phase: Phase,
 }
 
@@ -109,6 +112,7 @@ impl Identity {
         encoder.u64(self.id.get());
         encoder.u64(self.incarnation.get());
         encoder.bytes(self.name.as_bytes());
+        encoder.bool(self.has_log);
         self.phase.encode(&mut encoder);
     }
 
@@ -117,6 +121,7 @@ impl Identity {
             id: NodeId(decoder.u64("node id")?),
             incarnation: Incarnation(decoder.u64("incarnation")?),
             name: decoder.text("name")?,
+            has_log: decoder.bool("has log")?,
             phase: Phase::decode(decoder)?,
         })
     }

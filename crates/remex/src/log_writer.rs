@@ -90,7 +90,7 @@ impl LogWriter {
 }
 
 fn cannot_write(error: remex_log::LogError) -> Fatal {
-    Fatal(format!("cannot write the log: {error}; nothing that was acknowledged is lost"))
+    Fatal(format!("cannot write the log: {error}"))
 }
 
 fn to_log(entry: Entry) -> LogEntry {

@@ -1,6 +1,7 @@
 //! A running node.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,10 +26,10 @@ use crate::store::{Running, Store};
 use crate::{Config, Fatal, OpenError, parts, random};
 
 /// Longest time that a stopping leader waits for another to take over.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Longest time that a stopping node waits for the requests that are under way.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(4);
+const FINISH_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// A node: part of a cluster, or waiting to be. Dropping it stops it at once, like a crash,
 /// without losing anything that was acknowledged; [`Node::shutdown`] stops it in good order.
@@ -50,6 +51,8 @@ pub struct Node {
 struct Threads {
     driver: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Option<Background>>,
+    /// Set if a background thread was still busy when it was to stop.
+    busy: AtomicBool,
 }
 
 /// What starting the threads needs.
@@ -177,15 +180,19 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Before the lock is given back: nothing may be written to the directory after that.
-        self.threads.stop(&self.inbox);
-        self.directory.unlock();
+        // Nothing may be written to the directory after its lock is given back. A compaction that
+        // goes on keeps it until the process ends.
+        if self.threads.stop(&self.inbox) {
+            self.directory.unlock();
+        } else {
+            tracing::warn!("compaction goes on for a moment; the data directory stays locked");
+        }
     }
 }
 
 impl Threads {
-    /// Stops both threads and waits for them.
-    fn stop(&self, inbox: &Inbox) {
+    /// Stops the threads and waits for them; false if one goes on.
+    fn stop(&self, inbox: &Inbox) -> bool {
         inbox.push(Input::Stop);
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver
@@ -194,7 +201,10 @@ impl Threads {
             tracing::error!("the driver panicked");
         }
         let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(background);
+        if !background.is_none_or(Background::stop) {
+            self.busy.store(true, Ordering::Release);
+        }
+        !self.busy.load(Ordering::Acquire)
     }
 }
 
@@ -229,7 +239,8 @@ impl Launch {
         let session = random::identity()?;
         let (id, me) = (founded.cluster, self.me.clone());
         let cluster = Arc::new(Cluster::new(id, me, &founded.members, session));
-        let parts = parts::open(&self.config, &self.directory, &cluster)?;
+        let parts = parts::open(&self.config, &self.directory, &cluster, self.former.has_log())?;
+        self.former.note_log()?;
         let tick = Duration::from_millis(parts::tick_ms(&self.config));
         let (revision, applied) = {
             let state = parts.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -303,6 +314,13 @@ impl Drop for PanicWatch {
 /// Checks that the settings fit together.
 fn check(config: &Config) -> Result<(), OpenError> {
     let refuse = |text: String| Err(OpenError::Config(text));
+    if let Some(expect) = config.expect.filter(|expect| 2 * expect <= config.join.len()) {
+        return refuse(format!(
+            "--expect {expect} is at most half of the {} addresses in --join: two halves could found \
+             two clusters; expect more than half of them",
+            config.join.len()
+        ));
+    }
     match (config.join.is_empty(), config.expect) {
         (true, Some(_)) => {
             return refuse("--expect needs --join with the peer addresses of all nodes".to_owned());
@@ -359,6 +377,7 @@ fn identity(config: &Config, directory: &Directory) -> Result<Identity, OpenErro
         id: remex_model::NodeId(random::identity()?),
         incarnation: remex_model::Incarnation(random::identity()?),
         name: config.name.clone().unwrap_or_else(default_name),
+        has_log: false,
         phase: Phase::Fresh,
     };
     directory.write_identity(&identity)?;

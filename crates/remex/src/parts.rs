@@ -36,6 +36,7 @@ pub(crate) fn open(
     config: &Config,
     directory: &Directory,
     cluster: &Cluster,
+    has_log: bool,
 ) -> Result<Parts, OpenError> {
     let session = cluster.session;
     let engine_path = directory.engine();
@@ -47,6 +48,10 @@ pub(crate) fn open(
     let options = StateOptions { buffer_bytes_max: config.buffer_bytes, ..StateOptions::default() };
     let state = State::open(Arc::clone(&engine), options)
         .map_err(|error| damaged("engine", &engine_path, &error))?;
+    if has_log && !holds_anything(&directory.log()) {
+        let error = "it is gone, with votes and acknowledged writes in it";
+        return Err(damaged("log", &directory.log(), error));
+    }
     let log = open_log(config, directory, cluster, session)?;
     let start = start(&log, state.applied(), directory)?;
     let core = Core::new(core_config(config, cluster.me.id, cluster.voters(), session), start)
@@ -82,6 +87,11 @@ fn open_log(
     Ok(log)
 }
 
+/// Whether a directory exists and has something in it.
+fn holds_anything(path: &std::path::Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
+}
+
 /// What the core starts from.
 fn start(log: &Log<FileDisk>, applied: Index, directory: &Directory) -> Result<Start, OpenError> {
     let (first, last) = (log.first_index(), log.last_index());
@@ -89,6 +99,12 @@ fn start(log: &Log<FileDisk>, applied: Index, directory: &Directory) -> Result<S
     let mut next = applied.get() + 1;
     if next < first {
         let error = format!("it begins at entry {first}, but the state needs entry {next}");
+        return Err(damaged("log", &directory.log(), &error));
+    }
+    if last < applied.get() {
+        let error = format!(
+            "it ends at entry {last}, but entry {applied} was applied: synced data has been lost"
+        );
         return Err(damaged("log", &directory.log(), &error));
     }
     while next <= last {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use remex_engine::LsmEngine;
 use remex_model::{
-    BoxFuture, Command, Consistency, Context, Effect, Error, ErrorCode, Limits, Operation, Outcome,
-    ReadOptions, Request, Response, Service,
+    BoxFuture, Command, Consistency, Context, Effect, Error, ErrorCode, Limits, List, ListResponse,
+    Operation, Order, Outcome, ReadOptions, Request, Response, Service,
 };
 use remex_state::ReadError;
 use tokio::sync::{Notify, oneshot};
@@ -16,6 +16,9 @@ use crate::board::Board;
 use crate::driver::stopped;
 use crate::inbox::{Inbox, Input};
 use crate::parts::SharedState;
+
+/// Keys that are counted at a time.
+const COUNT_KEYS: usize = 2048;
 
 /// How long after its deadline a request is still waited for: the driver answers every request
 /// at its deadline, unless it is held up by a disk that does not answer.
@@ -174,9 +177,7 @@ impl Store {
             }
             Operation::List(list) => {
                 let running = self.wait_readable(context, &list.options).await?;
-                let state = running.state.read().unwrap_or_else(PoisonError::into_inner);
-                let found = state.list(&list);
-                found.map(Response::List).map_err(|error| running.cannot_read(&error))
+                running.list(list).await.map(Response::List)
             }
         }
     }
@@ -193,6 +194,39 @@ impl Service for Store {
 }
 
 impl Running {
+    fn page(&self, list: &List) -> Result<ListResponse, Error> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.list(list).map_err(|error| self.cannot_read(&error))
+    }
+
+    /// Lists a page, and counts the range if that is asked for: in slices at the page's revision,
+    /// so that neither the driver nor other requests wait for a long count.
+    async fn list(&self, mut list: List) -> Result<ListResponse, Error> {
+        let wants_count = std::mem::take(&mut list.count);
+        let mut page = self.page(&list)?;
+        if !wants_count {
+            return Ok(page);
+        }
+        if !page.more && list.after.is_none() {
+            page.count = Some(page.items.len() as u64);
+            return Ok(page);
+        }
+        list.options.at = Some(page.revision);
+        (list.after, list.order) = (None, Order::Ascending);
+        (list.limit, list.keys_only) = (COUNT_KEYS, true);
+        let mut count = 0;
+        loop {
+            tokio::task::yield_now().await;
+            let slice = self.page(&list)?;
+            count += slice.items.len() as u64;
+            list.after = slice.items.into_iter().next_back().map(|item| item.key);
+            if !slice.more {
+                page.count = Some(count);
+                return Ok(page);
+            }
+        }
+    }
+
     /// The time that is left, in ticks of the driver.
     fn ttl_ticks(&self, context: &Context) -> Result<u64, Error> {
         let left = context.deadline.saturating_duration_since(Instant::now());

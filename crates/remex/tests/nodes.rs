@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use remex::{Config, Node, OpenError};
 use remex_model::{
-    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, Limits, Operation, Outcome,
-    ReadOptions, Request, Response, Revision, Service, Test, Value,
+    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, KeyRange, Limits, List,
+    Operation, Order, Outcome, ReadOptions, Request, Response, Revision, Service, Test, Value,
+    Write, WriteResult,
 };
 
 /// Generous: a test that needs it all is about to fail anyway.
@@ -211,4 +212,94 @@ async fn settings_that_contradict_each_other_are_refused() {
         let error = Node::open(config).await.map(|_| ()).unwrap_err();
         assert!(matches!(error, OpenError::Config(_)), "{error}");
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// A node without its log has forgotten its votes and acknowledgements; one with an older log, a
+/// part of them. Neither may go on as if nothing had happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_or_older_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let node = Node::open(config(folder.path())).await.unwrap();
+    put(&node.service(), "a", "1").await;
+    node.shutdown().await.unwrap();
+    let older = folder.path().join("older");
+    copy(&log, &older).unwrap();
+
+    let node = Node::open(config(folder.path())).await.unwrap();
+    for _ in 0..5 {
+        put(&node.service(), "a", "2").await;
+    }
+    // In good order, so that the state holds what the older log lacks.
+    node.shutdown().await.unwrap();
+    let newer = folder.path().join("newer");
+    copy(&log, &newer).unwrap();
+
+    std::fs::remove_dir_all(&log).unwrap();
+    let error = Node::open(config(folder.path())).await.map(|_| ()).unwrap_err();
+    assert!(matches!(&error, OpenError::Recovery(text) if text.contains("gone")), "{error}");
+    copy(&older, &log).unwrap();
+    let error = Node::open(config(folder.path())).await.map(|_| ()).unwrap_err();
+    assert!(matches!(&error, OpenError::Recovery(text) if text.contains("lost")), "{error}");
+
+    std::fs::remove_dir_all(&log).unwrap();
+    copy(&newer, &log).unwrap();
+    let node = Node::open(config(folder.path())).await.unwrap();
+    assert_eq!(value(&node.service(), "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_ranges_are_counted_in_slices_and_deleted_in_steps() {
+    const KEYS: u64 = Write::DELETE_RANGE_KEYS_MAX + 500;
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::open(config(folder.path())).await.unwrap();
+    let service = node.service();
+    let numbers: Vec<u64> = (0..KEYS).collect();
+    for chunk in numbers.chunks(1000) {
+        let put = |number: &u64| Write::Put {
+            key: format!("k{number:06}").as_str().into(),
+            value: Value::raw("v"),
+            lease: 0,
+        };
+        let command = Command { writes: chunk.iter().map(put).collect(), ..Command::default() };
+        write(&service, command).await.unwrap();
+    }
+    let list = List {
+        range: KeyRange::prefix("k"),
+        after: None,
+        limit: 3,
+        order: Order::Descending,
+        keys_only: false,
+        count: true,
+        options: ReadOptions::default(),
+    };
+    let Response::List(page) = service.call(request(Operation::List(list))).await.unwrap() else {
+        panic!("a list is answered with a page");
+    };
+    assert_eq!((page.count, page.items.len(), page.more), (Some(KEYS), 3, true));
+    assert_eq!(page.items[0].key.as_text(), Some(format!("k{:06}", KEYS - 1).as_str()));
+
+    let mut deleted = Vec::new();
+    for _ in 0..3 {
+        let writes = vec![Write::DeleteRange { range: KeyRange::prefix("k") }];
+        let command = Command { writes, ..Command::default() };
+        let Ok(Outcome::Written(written)) = write(&service, command).await else {
+            panic!("a delete is not refused");
+        };
+        let [WriteResult::Deleted { count, .. }] = written.results[..] else {
+            panic!("a delete has one result");
+        };
+        deleted.push(count);
+    }
+    assert_eq!(deleted, [Write::DELETE_RANGE_KEYS_MAX, 500, 0]);
+    node.shutdown().await.unwrap();
 }

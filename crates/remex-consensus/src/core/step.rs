@@ -5,6 +5,7 @@ use raft::eraftpb::{self, MessageType};
 use remex_model::{BatchBuilder, Command, Index, NodeId, Proposed, Term};
 
 use super::Core;
+use crate::intake::Seen;
 use crate::reads::Remote;
 use crate::{Effect, Event, FetchId, Message, RaftMessage, Role};
 
@@ -12,6 +13,7 @@ impl Core {
     pub(super) fn step(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Tick => self.tick(effects),
+            Event::Late { ticks } => self.now += ticks,
             Event::Message { from, message } => self.message(from, message, effects),
             Event::Propose { sequence, command, ttl_ticks } => {
                 self.proposals.add(sequence, command, self.now + ttl_ticks);
@@ -135,12 +137,18 @@ impl Core {
         if !self.leads() || self.raft.raft.term != term.get() {
             return;
         }
-        if !self.intake.is_new(term, session, batch) {
-            return;
+        match self.intake.note(term, session, batch) {
+            Seen::New => {}
+            Seen::Taken => return,
+            Seen::Refused => {
+                self.send(from, Message::ForwardRefused { session, batch }, effects);
+                return;
+            }
         }
         // What stands in the log must be readable on every node: check before it enters.
         commands.retain(|proposed| Command::decode(proposed.command.clone()).is_ok());
         if !self.append(&commands) {
+            self.intake.refuse(session, batch);
             self.send(from, Message::ForwardRefused { session, batch }, effects);
         }
     }

@@ -247,3 +247,36 @@ fn a_disk_that_contradicts_itself_is_refused() {
     assert!(matches!(start(3, 0, vec![entry(1)]), Err(StartError::CommitBehindLog { .. })));
     assert!(matches!(start(0, 0, vec![entry(2)]), Err(StartError::Gap { .. })));
 }
+
+/// What an earlier run of a process asked is nothing to the one that runs now, although both count
+/// from 1.
+#[test]
+fn answers_to_an_earlier_run_are_ignored() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let follower = cluster.follower(leader);
+    cluster.cut = vec![NodeId(leader)];
+    cluster.handle(follower, Event::Read { sequence: 1, ttl_ticks: 1000 });
+    cluster.propose(follower, 2);
+    let from = NodeId(leader);
+    let earlier = 1;
+    let reply = Message::ReadReply { session: earlier, context: 1, index: Index(0) };
+    cluster.handle(follower, Event::Message { from, message: reply });
+    assert_eq!(cluster.nodes[&NodeId(follower)].ready_reads, []);
+    let refused = Message::ForwardRefused { session: earlier, batch: 1 };
+    cluster.handle(follower, Event::Message { from, message: refused });
+    let session = 1000 + follower;
+    let refused = Message::ForwardRefused { session, batch: 1 };
+    let node = cluster.nodes.get_mut(&NodeId(follower)).unwrap();
+    let forwards = |core: &mut Core, event: Event| {
+        let mut effects = Vec::new();
+        core.handle([event], 0, &mut effects);
+        let forward = |effect: &Effect| {
+            matches!(effect, Effect::Send { message: Message::Forward { batch: 2, .. }, .. })
+        };
+        effects.iter().any(forward)
+    };
+    assert!(!forwards(&mut node.core, Event::Tick), "nobody refused a forward of this run");
+    assert!(!forwards(&mut node.core, Event::Message { from, message: refused }));
+    assert!(forwards(&mut node.core, Event::Tick), "refused: forwarded anew");
+}

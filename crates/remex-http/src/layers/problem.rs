@@ -65,6 +65,15 @@ impl Problem {
         self
     }
 
+    /// The request had done part of its work already: says what, and that the whole may not have
+    /// been without effect.
+    pub(crate) fn after(mut self, done: &str) -> Self {
+        let error = &mut self.0.error;
+        error.detail = format!("{}; {done}", error.detail);
+        error.effect = Effect::Unknown;
+        self
+    }
+
     pub(crate) fn error(&self) -> &Error {
         &self.0.error
     }

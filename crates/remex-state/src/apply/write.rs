@@ -123,7 +123,8 @@ impl<'a, E: Engine> Transaction<'a, E> {
 
     fn delete_range(&mut self, range: KeyRange) -> Result<WriteResult, Fatal> {
         let bounds = Bounds::of(&range);
-        let found = self.state.merge(&bounds, Order::Ascending, None);
+        let max = usize::try_from(Write::DELETE_RANGE_KEYS_MAX).expect("it fits 32 bits");
+        let found = self.state.merge(&bounds, Order::Ascending, None).take(max);
         let found = found.collect::<Result<Vec<_>, Fatal>>()?;
         let count = found.len() as u64;
         for (key, record) in found {

@@ -7,6 +7,10 @@ use super::Bounds;
 use crate::error::ReadError;
 use crate::state::State;
 
+/// Bytes of values after which a page ends early: it is held in memory, and read under a lock that
+/// keeps writes out.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Room made for items before any is found.
 const ITEMS_RESERVED_MAX: usize = 256;
 
@@ -22,16 +26,17 @@ impl<E: Engine> State<E> {
         let limit = list.limit.max(1);
         let bounds = Bounds::of(&list.range).behind(list.after.as_ref(), list.order);
         let mut items = Vec::with_capacity(limit.min(ITEMS_RESERVED_MAX));
-        let mut more = false;
+        let (mut more, mut bytes) = (false, 0);
         for found in self.merge(&bounds, list.order, at) {
             let (key, mut record) = found?;
-            if items.len() == limit {
+            if items.len() == limit || bytes > PAGE_BYTES_MAX {
                 more = true;
                 break;
             }
             if list.keys_only {
                 record.value.bytes.clear();
             }
+            bytes += record.value.bytes.len();
             items.push(Item { key: Key::new(key), record });
         }
         let count = match list.count {

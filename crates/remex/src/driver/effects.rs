@@ -100,7 +100,7 @@ impl Driver {
         if sent {
             let detail = "the deadline passed before the write was known to be committed";
             return Error::new(ErrorCode::Timeout, detail)
-                .hint("read the key to see whether the write was applied; with an Idempotency-Key a retry is safe")
+                .hint("read the key to see whether the write was applied; with an Idempotency-Key a prompt retry is safe")
                 .effect_unknown()
                 .retry_after(1000);
         }

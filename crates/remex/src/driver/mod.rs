@@ -86,6 +86,10 @@ impl Driver {
                 if self.idle_ticks == IDLE_TICKS {
                     self.log.mark_synced()?;
                 }
+                let late = (now - next_tick).as_nanos() / self.tick.as_nanos();
+                if let Some(ticks) = u64::try_from(late).ok().filter(|&ticks| ticks > 0) {
+                    events.push(Event::Late { ticks });
+                }
                 events.push(Event::Tick);
                 next_tick = now + self.tick;
             }

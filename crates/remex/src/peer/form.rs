@@ -178,6 +178,21 @@ impl Former {
         Hello { purpose: Purpose::Form, cluster, node, session: 0, version }
     }
 
+    pub(crate) fn has_log(&self) -> bool {
+        self.identity().has_log
+    }
+
+    /// Notes, durably, that the log exists.
+    pub(crate) fn note_log(&self) -> Result<(), OpenError> {
+        let mut identity = self.identity();
+        if !identity.has_log {
+            let next = Identity { has_log: true, ..identity.clone() };
+            self.directory.write_identity(&next)?;
+            *identity = next;
+        }
+        Ok(())
+    }
+
     /// The cluster that this node belongs to.
     pub(crate) fn founded(&self) -> Option<Founded> {
         match &self.identity().phase {
@@ -194,6 +209,16 @@ impl Former {
         self.directory.write_identity(&next)?;
         *identity = next;
         Ok(())
+    }
+
+    /// Enters a phase if the node is still in the one that the decision was made in. Another
+    /// node's question may have been answered meanwhile.
+    fn change(&self, from: &Phase, to: Phase) -> Result<bool, OpenError> {
+        let mut identity = self.identity();
+        if identity.phase != *from {
+            return Ok(false);
+        }
+        self.enter(&mut identity, to).map(|()| true)
     }
 
     /// Founds a cluster of this node alone.
@@ -286,7 +311,7 @@ impl Former {
         seen.insert(self.me.id, (self.me.clone(), self.identity().phase.clone()));
         for address in addresses.iter().filter(|address| **address != self.me.peer_address) {
             // A node that does not answer has not been started yet: look again later.
-            if let Ok(Reply::Here { member, phase }) = self.ask(address, Question::Look).await
+            if let Ok(Reply::Here { member, phase }) = self.ask(address, None, Question::Look).await
                 && member.id != self.me.id
             {
                 seen.insert(member.id, (member, phase));
@@ -303,22 +328,23 @@ impl Former {
     ) -> Result<(), OpenError> {
         if let Some(founded) = founded_with(seen, self.me.id) {
             let phase = Phase::Member { cluster: founded.cluster, founders: founded.members };
-            return self.enter(&mut self.identity(), phase);
+            let mut identity = self.identity();
+            return match identity.phase {
+                Phase::Member { .. } => Ok(()),
+                Phase::Fresh | Phase::Promised { .. } => self.enter(&mut identity, phase),
+            };
         }
-        let phase = self.identity().phase.clone();
-        if seen.get(&self.me.id).is_none_or(|(_, before)| *before != phase) {
-            // Something was promised while we looked: what was seen of its founder may be older
-            // than the promise and proves nothing. Look again.
-            return Ok(());
-        }
-        match phase {
+        // What was seen of a founder may be older than what was promised since: it proves
+        // something only for the phase that this node was in when it looked.
+        let Some((_, phase)) = seen.get(&self.me.id) else { return Ok(()) };
+        match phase.clone() {
             Phase::Member { .. } => Ok(()),
             Phase::Promised { cluster, founder, members } if founder == self.me.id => {
                 self.ask_promises(cluster, members).await
             }
             Phase::Promised { cluster, founder, .. } => {
                 if forgotten(seen, founder, cluster) {
-                    return self.enter(&mut self.identity(), Phase::Fresh);
+                    self.change(phase, Phase::Fresh)?;
                 }
                 Ok(())
             }
@@ -333,16 +359,12 @@ impl Former {
                     return Ok(());
                 }
                 let cluster = ClusterId(random::identity()?);
-                let phase = Phase::Promised { cluster, founder: self.me.id, members: free.clone() };
-                // Between the look round and now this node may have promised itself.
-                {
-                    let mut identity = self.identity();
-                    if identity.phase != Phase::Fresh {
-                        return Ok(());
-                    }
-                    self.enter(&mut identity, phase)?;
+                let founder = self.me.id;
+                let promise = Phase::Promised { cluster, founder, members: free.clone() };
+                match self.change(&Phase::Fresh, promise)? {
+                    true => self.ask_promises(cluster, free).await,
+                    false => Ok(()),
                 }
-                self.ask_promises(cluster, free).await
             }
         }
     }
@@ -357,13 +379,13 @@ impl Former {
         let others = || members.iter().filter(|member| member.id != self.me.id);
         for member in others() {
             let question = Question::Promise { cluster, members: members.clone() };
-            match self.ask(&member.peer_address, question).await {
+            match self.ask_member(member, question).await {
                 Ok(Reply::Accepted) => {}
                 Ok(Reply::Denied(reason)) => {
                     tracing::info!(member = %member.name, %reason, "founding given up");
                     for member in others() {
                         // Whoever does not hear it finds out by asking.
-                        drop(self.ask(&member.peer_address, Question::Release { cluster }).await);
+                        drop(self.ask_member(member, Question::Release { cluster }).await);
                     }
                     return self.enter(&mut self.identity(), Phase::Fresh);
                 }
@@ -376,12 +398,22 @@ impl Former {
         for member in others() {
             let question = Question::Founded { cluster, members: members.clone() };
             // Whoever does not hear it finds out by asking.
-            drop(self.ask(&member.peer_address, question).await);
+            drop(self.ask_member(member, question).await);
         }
         Ok(())
     }
 
-    async fn ask(&self, address: &str, question: Question) -> io::Result<Reply> {
+    /// Asks a member, and makes sure that it is that member who answers.
+    async fn ask_member(&self, member: &Member, question: Question) -> io::Result<Reply> {
+        self.ask(&member.peer_address, Some(member), question).await
+    }
+
+    async fn ask(
+        &self,
+        address: &str,
+        expected: Option<&Member>,
+        question: Question,
+    ) -> io::Result<Reply> {
         let asked = tokio::time::timeout(QUESTION_TIMEOUT, async {
             let mut stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
@@ -389,8 +421,14 @@ impl Former {
             frame::write(&mut stream, |out| hello.encode(out)).await?;
             let mut buffer = BytesMut::new();
             let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
-            if let Answer::Refused(reason) = Answer::decode(payload).map_err(io::Error::other)? {
-                return Err(io::Error::other(reason));
+            let them = match Answer::decode(payload).map_err(io::Error::other)? {
+                Answer::Welcome(them) => them.node,
+                Answer::Refused(reason) => return Err(io::Error::other(reason)),
+            };
+            let same =
+                |member: &Member| (member.id, member.incarnation) == (them.id, them.incarnation);
+            if !expected.is_none_or(same) {
+                return Err(io::Error::other("another node answers at the member's address"));
             }
             frame::write(&mut stream, |out| question.encode(out)).await?;
             let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;

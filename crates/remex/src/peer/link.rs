@@ -61,6 +61,7 @@ impl Link {
     pub(crate) fn send(&self, mut frames: &[u8]) {
         let mut out = self.out();
         let Some(stream) = out.stream.clone() else { return };
+        let whole = frames.len();
         if out.queue.is_empty() {
             while !frames.is_empty() {
                 match stream.try_write(frames) {
@@ -70,7 +71,9 @@ impl Link {
                 }
             }
         }
-        if !frames.is_empty() && out.queue.len() + frames.len() <= QUEUE_BYTES_MAX {
+        // What was begun must be ended, or the peer reads the next frame in the middle of this one.
+        let begun = frames.len() < whole;
+        if !frames.is_empty() && (begun || out.queue.len() + frames.len() <= QUEUE_BYTES_MAX) {
             out.queue.extend_from_slice(frames);
             drop(out);
             self.queued.notify_one();
@@ -141,10 +144,25 @@ pub(crate) async fn run(cluster: Arc<Cluster>, peer: Arc<Peer>, inbox: Arc<Inbox
     }
 }
 
+/// Longest time that sent bytes may stay unacknowledged before the connection counts as broken.
+/// Without it a connection to a machine that lost its power, or was cut off, hangs for minutes,
+/// and with it the messages to the peer after it is back.
+const UNACKNOWLEDGED_MS_MAX: u32 = 5000;
+
+fn give_up_early(stream: &TcpStream) {
+    if cfg!(target_os = "linux")
+        && let Err(error) =
+            rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS_MAX)
+    {
+        tracing::debug!(reason = %error, "broken connections will be noticed late");
+    }
+}
+
 /// Connects and greets.
 async fn dial(cluster: &Cluster, peer: &Peer) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(peer.known().member.peer_address).await?;
     stream.set_nodelay(true)?;
+    give_up_early(&stream);
     let me = cluster.hello();
     frame::write(&mut stream, |out| me.encode(out)).await?;
     let mut buffer = BytesMut::new();

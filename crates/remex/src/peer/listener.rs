@@ -22,6 +22,9 @@ use crate::inbox::{Inbox, Input};
 /// Longest time for a connection to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest silence on a peer's connection: it gives a sign of life every second.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
 /// Connections that may be greeting at a time; strangers cannot take more than these.
 const GREETING_MAX: usize = 64;
 
@@ -180,7 +183,11 @@ async fn receive(mut incoming: Incoming) -> String {
         if incoming.buffer.capacity() - incoming.buffer.len() < READ_BYTES / 4 {
             incoming.buffer.reserve(READ_BYTES);
         }
-        match incoming.stream.read_buf(&mut incoming.buffer).await {
+        let read = incoming.stream.read_buf(&mut incoming.buffer);
+        let Ok(read) = tokio::time::timeout(SILENCE_MAX, read).await else {
+            return "nothing was heard of it for too long".to_owned();
+        };
+        match read {
             Ok(0) => return "it closed the connection".to_owned(),
             Ok(_) => {}
             Err(error) => return error.to_string(),

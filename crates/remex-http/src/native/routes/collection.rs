@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use remex_model::{
     Command, Error, ErrorCode, KeyRange, List, ListResponse, Operation, Order, ReadOptions,
-    Response as ModelResponse, Write, WriteResult,
+    RequestKey, Response as ModelResponse, Write, WriteResult,
 };
 
 use crate::layers::{self, Problem};
@@ -112,11 +112,35 @@ async fn delete(shared: &Shared, parts: &Parts) -> Reply {
     if query.flag("dry_run")? {
         return count(shared, range, is_pretty).await;
     }
-    let command = Command {
-        request_key: convert::request_key(&parts.headers),
-        conditions: Vec::new(),
-        writes: vec![Write::DeleteRange { range }],
-    };
+    let first = delete_step(shared, &range, convert::request_key(&parts.headers)).await?;
+    let (mut count, mut last) = (first.count, first.count);
+    let mut revision = first.revision;
+    // A large range goes in steps, each of them atomic.
+    while last == Write::DELETE_RANGE_KEYS_MAX {
+        let step = delete_step(shared, &range, None).await.map_err(|problem| {
+            problem.after(&format!("{count} keys were deleted before that; repeat for the rest"))
+        })?;
+        (count, last, revision) = (count + step.count, step.count, step.revision);
+    }
+    let mut response = deleted(count, false, revision, is_pretty);
+    reply::stamp_replayed(&mut response, first.repeated);
+    Ok(response)
+}
+
+/// What one step of a delete did.
+struct Step {
+    count: u64,
+    revision: remex_model::Revision,
+    repeated: bool,
+}
+
+async fn delete_step(
+    shared: &Shared,
+    range: &KeyRange,
+    request_key: Option<RequestKey>,
+) -> Result<Step, Problem> {
+    let writes = vec![Write::DeleteRange { range: range.clone() }];
+    let command = Command { request_key, conditions: Vec::new(), writes };
     let operation = Operation::Write(command);
     let written = match layers::call(shared, operation, shared.deadline()).await? {
         ModelResponse::Write(outcome) => convert::written(outcome, &[])?,
@@ -127,9 +151,7 @@ async fn delete(shared: &Shared, parts: &Parts) -> Reply {
     let [WriteResult::Deleted { count, .. }] = &written.results[..] else {
         return Err(convert::unfit_results(&written));
     };
-    let mut response = deleted(*count, false, written.revision, is_pretty);
-    reply::stamp_replayed(&mut response, written.repeated);
-    Ok(response)
+    Ok(Step { count: *count, revision: written.revision, repeated: written.repeated })
 }
 
 /// Says how many keys a delete of the range would remove now.

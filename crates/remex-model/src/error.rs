@@ -50,6 +50,8 @@ pub enum ErrorCode {
     RevisionMismatch,
     /// The key exists although it must not.
     AlreadyExists,
+    /// The request contradicts an earlier one of the same name.
+    Conflict,
     /// The value is longer than the limit.
     ValueTooLarge,
     /// The request is longer than the limit.
@@ -91,6 +93,7 @@ impl ErrorCode {
             Self::FutureRevision => "future_revision",
             Self::RevisionMismatch => "revision_mismatch",
             Self::AlreadyExists => "already_exists",
+            Self::Conflict => "conflict",
             Self::ValueTooLarge => "value_too_large",
             Self::RequestTooLarge => "request_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -120,6 +123,7 @@ impl ErrorCode {
             Self::FutureRevision => "Revision not reached",
             Self::RevisionMismatch => "Revision mismatch",
             Self::AlreadyExists => "Key already exists",
+            Self::Conflict => "Conflict",
             Self::ValueTooLarge => "Value too large",
             Self::RequestTooLarge => "Request too large",
             Self::UnsupportedMediaType => "Unsupported media type",

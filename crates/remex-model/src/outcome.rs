@@ -9,6 +9,11 @@ pub enum Outcome {
     Written(Written),
     /// A condition did not hold; nothing was written.
     Refused(Refusal),
+    /// The command's request key is that of another command, applied earlier; nothing was written.
+    KeyReused {
+        /// The store's revision.
+        revision: Revision,
+    },
 }
 
 /// The result of a command whose conditions held.

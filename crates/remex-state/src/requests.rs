@@ -6,7 +6,7 @@
 //! What is remembered decides outcomes, so both limits must be the same on every node.
 //!
 //! A row of the table `requests`, by the running number of the entry:
-//! `u8 version = 1, bytes request key, outcome`, and the outcome is
+//! `u8 version = 1, bytes request key, u64 fingerprint of the command, outcome`, and the outcome is
 //!
 //! ```text
 //! u8 0 (refused), u64 revision, u32 condition, u8 exists, u64 mod revision or 0
@@ -33,6 +33,8 @@ const ENTRY_BYTES: usize = 160;
 #[derive(Debug)]
 pub(crate) struct Remembered {
     key: Bytes,
+    /// Tells a retry of the command from another one under the same key.
+    fingerprint: u64,
     /// Encoded, without previous records.
     outcome: Bytes,
 }
@@ -48,6 +50,7 @@ impl Remembered {
         let mut encoder = Encoder::new(out);
         rows::put_version(&mut encoder);
         encoder.bytes(&self.key);
+        encoder.u64(self.fingerprint);
         encoder.raw(&self.outcome);
     }
 
@@ -55,9 +58,10 @@ impl Remembered {
         let mut decoder = Decoder::new(row);
         rows::check_version(&mut decoder)?;
         let key = decoder.bytes("request key")?;
+        let fingerprint = decoder.u64("fingerprint")?;
         let outcome = decoder.rest();
         decode_outcome(outcome.clone())?;
-        Ok(Self { key, outcome })
+        Ok(Self { key, fingerprint, outcome })
     }
 }
 
@@ -99,22 +103,31 @@ impl Requests {
         self.first + self.entries.len() as u64
     }
 
-    /// The outcome of the command that had this key, and its number.
-    pub(crate) fn find(&self, key: &RequestKey) -> Option<(u64, Outcome)> {
+    /// The number of the command that had this key, and its outcome; no outcome if it was another
+    /// command.
+    pub(crate) fn find(
+        &self,
+        key: &RequestKey,
+        fingerprint: u64,
+    ) -> Option<(u64, Option<Outcome>)> {
         let number = *self.by_key.get(&key.0)?;
         let position = usize::try_from(number - self.first).expect("the table fits into memory");
-        let outcome = decode_outcome(self.entries[position].outcome.clone())
+        let entry = &self.entries[position];
+        if entry.fingerprint != fingerprint {
+            return Some((number, None));
+        }
+        let outcome = decode_outcome(entry.outcome.clone())
             .expect("outcomes are checked when they are read from the engine");
-        Some((number, outcome))
+        Some((number, Some(outcome)))
     }
 
     /// Remembers a command that is not in the table.
-    pub(crate) fn remember(&mut self, key: &RequestKey, outcome: &Outcome) {
+    pub(crate) fn remember(&mut self, key: &RequestKey, fingerprint: u64, outcome: &Outcome) {
         // Copied: an entry outlives by far the log entry that carried its key.
         let key = Bytes::copy_from_slice(&key.0);
         let mut encoded = Vec::with_capacity(32);
         encode_outcome(outcome, &mut encoded);
-        self.insert(Remembered { key, outcome: Bytes::from(encoded) });
+        self.insert(Remembered { key, fingerprint, outcome: Bytes::from(encoded) });
         while self.entries.len() > self.keys_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { break };
             self.by_key.remove(&oldest.key);
@@ -157,6 +170,8 @@ fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
             encoder.bool(refusal.current.is_some());
             encoder.u64(refusal.current.map_or(0, Revision::get));
         }
+        // Answers to a key that is taken are not remembered themselves.
+        Outcome::KeyReused { .. } => unreachable!("only commands that were carried out are kept"),
         Outcome::Written(written) => {
             encoder.u8(1);
             encoder.u64(written.revision.get());

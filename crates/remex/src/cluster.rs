@@ -142,6 +142,11 @@ impl Peer {
             .take_if(|connected| *connected == session);
     }
 
+    /// Whether the peer's connection to this node is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(crate) fn known(&self) -> Known {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

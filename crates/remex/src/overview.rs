@@ -16,7 +16,7 @@ use crate::identity::Member;
 use crate::peer::form::Former;
 use crate::store::{Running, Store};
 
-/// A peer that was heard of within this time counts as reachable.
+/// A connected peer that was heard of within this time counts as reachable.
 const REACHABLE_MS: u64 = 3000;
 
 /// A node that is at most this many entries behind counts as caught up.
@@ -96,10 +96,11 @@ impl Admin for Overview {
             .chain([own_view(&cluster, &snapshot)])
             .collect();
         members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        let reachable = members
-            .iter()
-            .filter(|member| member.last_contact_ms.is_some_and(|since| since <= REACHABLE_MS))
-            .count();
+        let reaches = |peer: &&Arc<Peer>| {
+            peer.is_connected()
+                && cluster.since_contact_ms(peer).is_some_and(|since| since <= REACHABLE_MS)
+        };
+        let reachable = 1 + cluster.peers.values().filter(reaches).count();
         let voters = members.len();
         ClusterView {
             id: Some(cluster.id),

@@ -34,7 +34,7 @@ async fn put(service: &Arc<dyn Service>, key: &str, value: &str) -> Revision {
     let command = Command::put(key.into(), Value::raw(value.to_owned()));
     match write(service, command).await.expect("the write succeeds") {
         Outcome::Written(written) => written.revision,
-        Outcome::Refused(refusal) => panic!("refused: {refusal:?}"),
+        refused => panic!("refused: {refused:?}"),
     }
 }
 

@@ -227,7 +227,14 @@ pub(crate) fn written(outcome: Outcome, conditions: &[Condition]) -> Result<Writ
     match outcome {
         Outcome::Written(written) => Ok(written),
         Outcome::Refused(refusal) => Err(refused(&refusal, conditions)),
+        Outcome::KeyReused { revision } => Err(key_reused().store_revision(revision)),
     }
+}
+
+fn key_reused() -> Problem {
+    Error::new(ErrorCode::Conflict, "the idempotency key belongs to another request")
+        .hint("use a fresh Idempotency-Key for every write, and the same one for its retries")
+        .into()
 }
 
 fn refused(refusal: &Refusal, conditions: &[Condition]) -> Problem {
@@ -267,16 +274,11 @@ pub(crate) fn body_error(error: BodyError, too_large: impl FnOnce(usize) -> Erro
     }
 }
 
-/// The problem for results that do not fit the write: the remembered outcome of another request
-/// with the same key, or else a defect of ours, and the write behind it has happened.
+/// The problem for results that do not fit the write: a defect of ours, and the write behind them
+/// has happened.
 pub(crate) fn unfit_results(written: &Written) -> Problem {
-    let error = if written.repeated {
-        Error::new(ErrorCode::BadRequest, "the idempotency key belongs to another request")
-            .hint("use a fresh Idempotency-Key for every write, and the same one for its retries")
-    } else {
-        let detail = "the service's results do not fit the write";
-        Error::new(ErrorCode::Internal, detail).effect_unknown()
-    };
+    let detail = "the service's results do not fit the write";
+    let error = Error::new(ErrorCode::Internal, detail).effect_unknown();
     Problem::from(error).store_revision(written.revision)
 }
 

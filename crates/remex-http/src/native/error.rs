@@ -19,6 +19,7 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::Compacted => StatusCode::GONE,
         ErrorCode::RevisionMismatch | ErrorCode::AlreadyExists => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::Conflict => StatusCode::CONFLICT,
         ErrorCode::ValueTooLarge | ErrorCode::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,

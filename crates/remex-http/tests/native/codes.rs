@@ -7,7 +7,7 @@ use remex_model::{Error, ErrorCode};
 use crate::server::Server;
 
 /// All codes, in the order of the model.
-pub(crate) const ALL: [ErrorCode; 22] = [
+pub(crate) const ALL: [ErrorCode; 23] = [
     ErrorCode::BadRequest,
     ErrorCode::InvalidKey,
     ErrorCode::KeyTooLong,
@@ -18,6 +18,7 @@ pub(crate) const ALL: [ErrorCode; 22] = [
     ErrorCode::FutureRevision,
     ErrorCode::RevisionMismatch,
     ErrorCode::AlreadyExists,
+    ErrorCode::Conflict,
     ErrorCode::ValueTooLarge,
     ErrorCode::RequestTooLarge,
     ErrorCode::UnsupportedMediaType,
@@ -46,18 +47,19 @@ fn promised(code: ErrorCode) -> (usize, u16) {
         ErrorCode::FutureRevision => (7, 400),
         ErrorCode::RevisionMismatch => (8, 412),
         ErrorCode::AlreadyExists => (9, 412),
-        ErrorCode::ValueTooLarge => (10, 413),
-        ErrorCode::RequestTooLarge => (11, 413),
-        ErrorCode::UnsupportedMediaType => (12, 415),
-        ErrorCode::NotFound => (13, 404),
-        ErrorCode::MethodNotAllowed => (14, 405),
-        ErrorCode::Overloaded => (15, 429),
-        ErrorCode::NoLeader => (16, 503),
-        ErrorCode::NotReady => (17, 503),
-        ErrorCode::Draining => (18, 503),
-        ErrorCode::Timeout => (19, 504),
-        ErrorCode::NoSpace => (20, 507),
-        ErrorCode::Internal => (21, 500),
+        ErrorCode::Conflict => (10, 409),
+        ErrorCode::ValueTooLarge => (11, 413),
+        ErrorCode::RequestTooLarge => (12, 413),
+        ErrorCode::UnsupportedMediaType => (13, 415),
+        ErrorCode::NotFound => (14, 404),
+        ErrorCode::MethodNotAllowed => (15, 405),
+        ErrorCode::Overloaded => (16, 429),
+        ErrorCode::NoLeader => (17, 503),
+        ErrorCode::NotReady => (18, 503),
+        ErrorCode::Draining => (19, 503),
+        ErrorCode::Timeout => (20, 504),
+        ErrorCode::NoSpace => (21, 507),
+        ErrorCode::Internal => (22, 500),
     }
 }
 

@@ -8,8 +8,8 @@ use remex_model::{
     Admin, BoxFuture, Check, ClusterId, ClusterView, Command, Condition, EngineUsage, Error,
     ErrorCode, Get, GetResponse, Incarnation, Index, Item, Key, Limits, List, ListResponse,
     LogUsage, MemberRole, MemberView, NodeId, NodeInfo, NodeRole, NodeStatus, Operation, Order,
-    Outcome, QuorumView, ReadOptions, Record, Refusal, Request, RequestKey, Response, Revision,
-    Service, Term, Test, Write, WriteResult, Written,
+    Outcome, QuorumView, ReadOptions, Record, Refusal, Request, Response, Revision, Service, Term,
+    Test, Write, WriteResult, Written,
 };
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ struct State {
     oldest: Revision,
     /// The keys at every revision from 1 on.
     history: Vec<Keys>,
-    outcomes: Vec<(RequestKey, Outcome)>,
+    outcomes: Vec<(Command, Outcome)>,
     failure: Option<Error>,
     leader: Option<NodeId>,
     check: Check,
@@ -176,8 +176,11 @@ impl State {
 
     fn apply(&mut self, command: Command) -> Outcome {
         let remembered =
-            self.outcomes.iter().find(|(key, _)| Some(key) == command.request_key.as_ref());
-        if let Some((_, outcome)) = remembered {
+            self.outcomes.iter().find(|(had, _)| had.request_key == command.request_key);
+        if let Some((had, outcome)) = remembered {
+            if *had != command {
+                return Outcome::KeyReused { revision: self.revision };
+            }
             let mut outcome = outcome.clone();
             if let Outcome::Written(written) = &mut outcome {
                 written.repeated = true;
@@ -189,9 +192,9 @@ impl State {
             }
             return outcome;
         }
-        let outcome = self.execute(command.conditions, command.writes);
-        if let Some(key) = command.request_key {
-            self.outcomes.push((key, outcome.clone()));
+        let outcome = self.execute(command.conditions.clone(), command.writes.clone());
+        if command.request_key.is_some() {
+            self.outcomes.push((command, outcome.clone()));
         }
         outcome
     }

@@ -15,6 +15,9 @@ impl Client {
         let operation = self.current.take().expect("an operation is under way");
         let written = match answer {
             Applied::Written(written) => written,
+            Applied::KeyReused { .. } => {
+                return Err((NAME, format!("a fresh key is said to be taken: {operation:?}")));
+            }
             Applied::Refused(_) => {
                 let [(key, Op::CompareAndSet { .. })] = &operation.parts[..] else {
                     return Err((NAME, format!("refused without a condition: {operation:?}")));

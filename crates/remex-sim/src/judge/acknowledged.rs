@@ -47,5 +47,6 @@ fn summary(outcome: &Outcome) -> (bool, Revision) {
     match outcome {
         Outcome::Written(written) => (true, written.revision),
         Outcome::Refused(refusal) => (false, refusal.revision),
+        Outcome::KeyReused { revision } => (false, *revision),
     }
 }

@@ -14,6 +14,7 @@ use remex_engine::Engine;
 use remex_model::{
     Batch, Command, Index, Key, Outcome, ProposalId, Record, Revision, Term, Written,
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Fatal;
 use crate::state::State;
@@ -67,8 +68,9 @@ impl<E: Engine> State<E> {
             applied.outcomes.reserve(batch.commands.len());
             applied.changes.reserve(batch.commands.len());
             for proposed in batch.commands {
-                let command = Command::decode(proposed.command).map_err(entry)?;
-                let outcome = self.command(command, &mut applied.changes)?;
+                let bytes = proposed.command;
+                let command = Command::decode(bytes.clone()).map_err(entry)?;
+                let outcome = self.command(command, &bytes, &mut applied.changes)?;
                 applied.outcomes.push((proposed.id, outcome));
             }
             let (revision, time_ms) = (self.meta.revision, self.meta.time_ms);
@@ -81,13 +83,20 @@ impl<E: Engine> State<E> {
         Ok(applied)
     }
 
-    fn command(&mut self, command: Command, changes: &mut Vec<Change>) -> Result<Outcome, Fatal> {
+    /// Carries out a command, whose encoded form is `bytes`, unless it was before.
+    fn command(
+        &mut self,
+        command: Command,
+        bytes: &[u8],
+        changes: &mut Vec<Change>,
+    ) -> Result<Outcome, Fatal> {
         let Command { request_key, conditions, writes } = command;
+        let named = request_key.map(|key| (key, xxh3_64(bytes)));
         if let Some((number, outcome)) =
-            request_key.as_ref().and_then(|key| self.requests.find(key))
+            named.as_ref().and_then(|(key, fingerprint)| self.requests.find(key, *fingerprint))
         {
             self.meta.digest.repeat(number);
-            return Ok(outcome);
+            return Ok(outcome.unwrap_or(Outcome::KeyReused { revision: self.meta.revision }));
         }
         let (refusal, known) = self.check(&conditions)?;
         let outcome = match refusal {
@@ -105,8 +114,8 @@ impl<E: Engine> State<E> {
                 Outcome::Written(Written { revision: self.meta.revision, results, repeated: false })
             }
         };
-        if let Some(key) = &request_key {
-            self.requests.remember(key, &outcome);
+        if let Some((key, fingerprint)) = &named {
+            self.requests.remember(key, *fingerprint, &outcome);
         }
         Ok(outcome)
     }

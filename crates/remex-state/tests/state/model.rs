@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use remex_model::{
-    Command, Condition, Key, KeyRange, Outcome, Record, Refusal, RequestKey, Revision, Test, Write,
+    Command, Condition, Key, KeyRange, Outcome, Record, Refusal, Revision, Test, Write,
     WriteResult, Written,
 };
 
@@ -14,7 +14,7 @@ pub(crate) struct Model {
     time_ms: u64,
     keys: BTreeMap<Bytes, Vec<(Revision, Option<Record>)>>,
     changes: Vec<(Revision, Bytes)>,
-    requests: VecDeque<(RequestKey, Outcome)>,
+    requests: VecDeque<(Command, Outcome)>,
     request_keys_max: usize,
 }
 
@@ -33,13 +33,16 @@ impl Model {
     pub(crate) fn apply(&mut self, time_ms: u64, command: &Command) -> Outcome {
         self.time_ms = self.time_ms.max(time_ms);
         let remembered =
-            self.requests.iter().find(|(key, _)| Some(key) == command.request_key.as_ref());
-        if let Some((_, outcome)) = remembered {
+            self.requests.iter().find(|(had, _)| had.request_key == command.request_key);
+        if let (Some((had, outcome)), true) = (remembered, command.request_key.is_some()) {
+            if had != command {
+                return Outcome::KeyReused { revision: self.revision };
+            }
             return outcome.clone();
         }
         let outcome = self.execute(command);
-        if let Some(key) = &command.request_key {
-            self.requests.push_back((key.clone(), as_repeated(&outcome)));
+        if command.request_key.is_some() {
+            self.requests.push_back((command.clone(), as_repeated(&outcome)));
             if self.requests.len() > self.request_keys_max {
                 self.requests.pop_front();
             }
@@ -135,7 +138,7 @@ impl Model {
 
 fn as_repeated(outcome: &Outcome) -> Outcome {
     match outcome {
-        Outcome::Refused(refusal) => Outcome::Refused(refusal.clone()),
+        Outcome::Refused(_) | Outcome::KeyReused { .. } => outcome.clone(),
         Outcome::Written(written) => {
             let mut written = written.clone();
             written.repeated = true;

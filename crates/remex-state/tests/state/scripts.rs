@@ -292,6 +292,7 @@ fn parse_write(text: &str) -> Write {
 
 fn show_outcome(outcome: &Outcome) -> String {
     match outcome {
+        Outcome::KeyReused { revision } => format!("key reused @{revision}"),
         Outcome::Refused(refusal) => format!(
             "refused @{}: condition {} found {}",
             refusal.revision,

@@ -1,6 +1,6 @@
 //! The command line of the simulator: many seeds, or one seed to look at.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::panic;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -103,8 +103,9 @@ fn many(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let seeds = arguments.first..end;
     let campaign = Campaign { seeds, threads: arguments.threads, plant: arguments.plant };
     let begun = Instant::now();
+    let shows_progress = io::stderr().is_terminal();
     let summary = campaign.run(|so_far| {
-        if so_far.seeds.is_multiple_of(25) {
+        if shows_progress && so_far.seeds.is_multiple_of(25) {
             let rate = per_second(so_far.steps, begun);
             let line = format!("\r{} of {} seeds, {rate} steps/s ", so_far.seeds, arguments.seeds);
             // Nobody needs the progress more than the result.

@@ -63,7 +63,10 @@ impl Serve {
         let server = Server::from_layers(&layers)?;
         start_logs(&server, globals);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = server.worker_threads.unwrap_or_else(|| cores.min(WORKER_THREADS_MAX));
+        let workers = server.worker_threads.unwrap_or_else(|| {
+            // One core is the driver's.
+            cores.saturating_sub(1).clamp(1, WORKER_THREADS_MAX)
+        });
         let runtime = runtime(Builder::new_multi_thread().worker_threads(workers).enable_all())?;
         let result = runtime.block_on(serve(server, self.exit_with_parent, globals.quiet));
         runtime.shutdown_background();

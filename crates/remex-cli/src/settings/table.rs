@@ -60,7 +60,7 @@ pub(crate) const TABLE: &[Setting] = &[
     setting(TUNING, "log-level", "LEVEL", Some("info"), "error, warn, info, debug, trace, or by part: info,remex_http=debug"),
     setting(TUNING, "heartbeat", "TIME", Some("100ms"), "Pause between two heartbeats of the leader"),
     setting(TUNING, "election-timeout", "TIME", Some("1s"), "Silence after which a follower stands for election"),
-    setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one a core, at most 4"),
+    setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one less than the cores, 1 to 4"),
 ];
 
 /// The settings that were given as flags.

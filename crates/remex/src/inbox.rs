@@ -11,6 +11,8 @@ use remex_consensus::Event;
 use remex_model::{Error, Outcome};
 use tokio::sync::{Notify, oneshot};
 
+use crate::log_writer::Synced;
+
 /// Inputs of peers that may wait before the readers of their connections stop reading. A turn
 /// takes all that waits, so this bounds what a stalled disk can pile up in memory.
 const PEER_INPUTS_MAX: usize = 4096;
@@ -30,6 +32,8 @@ pub(crate) enum Input {
     Write { command: Bytes, ttl_ticks: u64, reply: WriteReply },
     /// A client of this node wants to read linearizably.
     Read { ttl_ticks: u64, reply: ReadReply },
+    /// The log's thread has synced writes.
+    Synced(Synced),
     /// The node cannot go on.
     Failed(crate::Fatal),
     /// Stop after this turn.

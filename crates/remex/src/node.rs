@@ -255,7 +255,7 @@ impl Launch {
             cluster: Arc::clone(&cluster),
             state: Arc::clone(&parts.state),
             board: Arc::clone(&self.board),
-            log: LogWriter::new(Arc::clone(&parts.log)),
+            log: LogWriter::new(Arc::clone(&parts.log), Arc::clone(&self.inbox)),
             outboxes: Outboxes::default(),
             replies: Replies::default(),
             buffer_bytes_max: self.config.buffer_bytes.saturating_mul(3),

@@ -99,7 +99,7 @@ impl Driver {
                 self.post(ticked);
             }
             if stop {
-                return self.log.mark_synced();
+                return self.log.close();
             }
         }
     }
@@ -115,6 +115,10 @@ impl Driver {
             Input::Read { ttl_ticks, reply } => {
                 let sequence = self.replies.expect_read(reply);
                 Event::Read { sequence, ttl_ticks }
+            }
+            Input::Synced(synced) => {
+                self.log.synced(synced);
+                Event::Persisted { number: synced.number }
             }
             Input::Stop | Input::Failed(_) => unreachable!("the loop keeps these to itself"),
         }
@@ -176,9 +180,11 @@ impl Driver {
         }
         self.outboxes.flush(&self.cluster);
         // Last, because it may take the time of a disk write: everything above is on its way.
+        if !writes.is_empty() {
+            self.idle_ticks = 0;
+        }
         if let Some(number) = self.log.write(writes)? {
             self.follow_up.push(Event::Persisted { number });
-            self.idle_ticks = 0;
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ pub(crate) struct Globals {
     )]
     pub(crate) endpoint: String,
     /// Output format
-    #[arg(short, long, global = true, hide = true, value_name = "FORMAT", env = "REMEX_OUTPUT")]
+    #[arg(short, long, global = true, hide = true, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
     /// How fresh reads must be
     #[arg(long, global = true, hide = true, value_name = "LEVEL", default_value = "linearizable")]
@@ -203,7 +203,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 /// Reads the command line. Where that ends the program already, the exit code is the error:
 /// help and version go to standard output, mistakes to standard error.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = spell_help(args.into_iter().collect());
     Cli::try_parse_from(&args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = error.render().to_string();
@@ -221,6 +221,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Exi
             Exit::Usage.into()
         }
     })
+}
+
+/// `remex help` and `remex help COMMAND` mean what `--help` means.
+fn spell_help(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|first| first == "help") {
+        args.remove(1);
+        args.push("--help".into());
+    }
+    args
 }
 
 /// Clap's account of a mistake in the form of all our errors: one line, then one hint.

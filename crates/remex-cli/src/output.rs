@@ -30,6 +30,12 @@ impl Format {
     }
 }
 
+/// The format that `REMEX_OUTPUT` names.
+fn usual() -> Option<Format> {
+    let text = std::env::var("REMEX_OUTPUT").ok()?;
+    <Format as clap::ValueEnum>::from_str(&text, true).ok()
+}
+
 /// The format that was asked for, if the command has it; otherwise its first one, or its second
 /// one if that is a table and nobody looks at it.
 pub(crate) fn choose(asked: Option<Format>, offered: &[Format]) -> Result<Format, Failure> {
@@ -40,6 +46,10 @@ pub(crate) fn choose(asked: Option<Format>, offered: &[Format]) -> Result<Format
         let names: Vec<&str> = offered.iter().map(|format| format.as_str()).collect();
         let message = format!("this command has no output format '{}'", asked.as_str());
         return Err(Failure::usage(message).hint(format!("it has: {}", names.join(", "))));
+    }
+    // A variable is for all commands: where a command does not have its format, it does not apply.
+    if let Some(usual) = usual().filter(|usual| offered.contains(usual)) {
+        return Ok(usual);
     }
     let unseen_table = offered[0] == Format::Table && !is_terminal();
     Ok(if unseen_table { offered[1] } else { offered[0] })

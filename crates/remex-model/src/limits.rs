@@ -37,10 +37,10 @@ impl Limits {
     /// Names the setting, its value and what it can be.
     pub fn check(&self) -> Result<(), String> {
         let settings = [
-            ("max-key-chars", self.key_chars_max, Self::KEY_CHARS_CEILING),
-            ("max-value-bytes", self.value_bytes_max, Self::VALUE_BYTES_CEILING),
-            ("max-request-bytes", self.request_bytes_max, Self::REQUEST_BYTES_CEILING),
-            ("max-batch-ops", self.batch_writes_max, Self::BATCH_WRITES_CEILING),
+            ("--max-key-chars", self.key_chars_max, Self::KEY_CHARS_CEILING),
+            ("--max-value-bytes", self.value_bytes_max, Self::VALUE_BYTES_CEILING),
+            ("--max-request-bytes", self.request_bytes_max, Self::REQUEST_BYTES_CEILING),
+            ("--max-batch-ops", self.batch_writes_max, Self::BATCH_WRITES_CEILING),
         ];
         for (name, value, ceiling) in settings {
             if value == 0 || value > ceiling {
@@ -49,8 +49,8 @@ impl Limits {
         }
         if self.value_bytes_max > self.request_bytes_max {
             return Err(format!(
-                "max-value-bytes ({}) is more than max-request-bytes ({}), so that no such value \
-                 could come in; raise max-request-bytes too",
+                "--max-value-bytes ({}) is more than --max-request-bytes ({}), so that no such value \
+                 could come in; raise --max-request-bytes too",
                 self.value_bytes_max, self.request_bytes_max
             ));
         }

@@ -26,10 +26,10 @@ use crate::store::{Running, Store};
 use crate::{Config, Fatal, OpenError, parts, random};
 
 /// Longest time that a stopping leader waits for another to take over.
-const HAND_OVER_TIMEOUT: Duration = Duration::from_millis(1500);
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Longest time that a stopping node waits for the requests that are under way.
-const FINISH_TIMEOUT: Duration = Duration::from_millis(2500);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A node: part of a cluster, or waiting to be. Dropping it stops it at once, like a crash,
 /// without losing anything that was acknowledged; [`Node::shutdown`] stops it in good order.
@@ -140,6 +140,13 @@ impl Node {
     /// should end then; what was acknowledged is safe.
     pub async fn failed(&self) -> Fatal {
         self.board.failed().await
+    }
+
+    /// Turns new requests away from now on, and ends those that only wait (for a revision, or for a
+    /// cluster to form). The first step of [`Node::shutdown`], for callers that close their
+    /// connections before they go on with it.
+    pub fn drain(&self) {
+        self.store.drain();
     }
 
     /// Stops in good order: takes no new requests, hands leadership over, finishes what is under
@@ -372,6 +379,13 @@ fn identity(config: &Config, directory: &Directory) -> Result<Identity, OpenErro
             )));
         }
         return Ok(identity);
+    }
+    if [directory.log(), directory.engine()].iter().any(|folder| parts::holds_anything(folder)) {
+        return Err(OpenError::Identity(format!(
+            "the data directory {} holds data, but the file `identity`, which says whose, is gone; \
+             restore it from a copy, or choose another --data-dir",
+            config.data_dir.display()
+        )));
     }
     let identity = Identity {
         id: remex_model::NodeId(random::identity()?),

@@ -88,7 +88,7 @@ fn open_log(
 }
 
 /// Whether a directory exists and has something in it.
-fn holds_anything(path: &std::path::Path) -> bool {
+pub(crate) fn holds_anything(path: &std::path::Path) -> bool {
     std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
 }
 

@@ -1,6 +1,6 @@
 //! The store as surfaces see it: admission, routing, reading.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use remex_model::{
     Operation, Order, Outcome, ReadOptions, Request, Response, Service,
 };
 use remex_state::ReadError;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::board::Board;
 use crate::driver::stopped;
@@ -40,7 +40,7 @@ pub(crate) struct Store {
     limits: Limits,
     pending_bytes: AtomicUsize,
     pending_bytes_max: usize,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     running: OnceLock<Running>,
     started: Notify,
 }
@@ -63,7 +63,7 @@ impl Store {
             limits,
             pending_bytes: AtomicUsize::new(0),
             pending_bytes_max,
-            draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             running: OnceLock::new(),
             started: Notify::new(),
         }
@@ -80,13 +80,29 @@ impl Store {
         self.running.get()
     }
 
-    /// New requests are turned away from now on.
+    /// New requests are turned away from now on, and so are those that only wait.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.send_replace(true);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.borrow()
+    }
+
+    /// Waits for something that may take until the deadline; not while the node stops.
+    async fn wait<T>(
+        &self,
+        context: &Context,
+        what: impl Future<Output = T>,
+        late: impl FnOnce() -> Error,
+    ) -> Result<T, Error> {
+        let mut draining = self.draining.subscribe();
+        tokio::select! {
+            done = tokio::time::timeout_at(context.deadline.into(), what) => {
+                done.map_err(|_elapsed| late())
+            }
+            _ = draining.wait_for(|&draining| draining) => Err(stopped(Effect::None)),
+        }
     }
 
     /// Waits until the node is part of a cluster.
@@ -103,11 +119,12 @@ impl Store {
                 started.await;
             }
         };
-        tokio::time::timeout_at(context.deadline.into(), waiting).await.map_err(|_elapsed| {
+        let late = || {
             Error::new(ErrorCode::NotReady, "this node is not part of a cluster yet")
                 .hint("start the other nodes of the --join list, or see: remex status")
                 .retry_after(1000)
-        })
+        };
+        self.wait(context, waiting, late).await
     }
 
     async fn write(&self, context: &Context, command: Command) -> Result<Outcome, Error> {
@@ -149,14 +166,14 @@ impl Store {
         }
         if let Some(revision) = options.min_revision {
             let reached = running.board.revision_reached(revision);
-            let in_time = tokio::time::timeout_at(context.deadline.into(), reached).await;
-            in_time.map_err(|_elapsed| {
+            let late = || {
                 let now = running.board_revision();
                 let detail = format!("this node has revision {now}, not yet {revision}");
                 Error::new(ErrorCode::Timeout, detail)
                     .hint("ask again, or ask another node")
                     .retry_after(100)
-            })?;
+            };
+            self.wait(context, reached, late).await?;
         }
         Ok(running)
     }

@@ -148,7 +148,28 @@ impl Dev {
             return Err(Failure::usage(message)
                 .remedy(format!("add --nodes {kept}, or name another directory with --keep")));
         }
+        self.check_kept_ports(keep)?;
         Ok((keep.clone(), None))
+    }
+
+    /// The nodes of a kept cluster know each other by their ports.
+    fn check_kept_ports(&self, keep: &Path) -> Result<(), Failure> {
+        let file = keep.join("port-base");
+        match std::fs::read_to_string(&file) {
+            Ok(kept) if kept.trim() != self.port_base.to_string() => {
+                let kept = kept.trim();
+                let message =
+                    format!("the cluster in {} was made with --port-base {kept}", keep.display());
+                Err(Failure::usage(message).remedy(format!(
+                    "add --port-base {kept}, or name another directory with --keep"
+                )))
+            }
+            Ok(_) => Ok(()),
+            Err(_) => std::fs::write(&file, format!("{}\n", self.port_base)).map_err(|error| {
+                Failure::new(Exit::Failure, format!("cannot write {}: {error}", file.display()))
+                    .remedy("name a directory that can be written with --keep")
+            }),
+        }
     }
 
     fn members(&self, data_dir: &Path) -> Vec<Member> {

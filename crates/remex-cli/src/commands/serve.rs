@@ -25,7 +25,8 @@ use crate::shell;
 use crate::stop::Stop;
 
 /// Time that requests under way have to finish after the node was told to stop.
-const DRAIN_MAX: Duration = Duration::from_millis(3_500);
+/// As long as a request may take by default.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Time that the node has to stop, requests under way included.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
 /// Most threads for requests unless told otherwise.
@@ -126,6 +127,7 @@ async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<()
         }
     }
     tracing::info!("stopping");
+    node.drain();
     drop(begin_drain);
     let finish = async {
         match http.await {

@@ -25,6 +25,19 @@ pub(crate) fn of_write(headers: &HeaderMap, key: &Key) -> Result<Vec<Condition>,
     Ok(conditions)
 }
 
+/// Checks that a request that takes no conditions has none: ignoring one could destroy what it
+/// was to protect.
+pub(crate) fn none(headers: &HeaderMap) -> Result<(), Error> {
+    for name in [IF_MATCH, IF_NONE_MATCH] {
+        if headers.contains_key(&name) {
+            let detail = format!("this request takes no `{name}`: it is about many keys");
+            return Err(Error::new(ErrorCode::BadRequest, detail)
+                .hint("leave the header out, or write the keys one by one"));
+        }
+    }
+    Ok(())
+}
+
 /// Whether the client already has the key at `revision`, so that a read is answered with 304.
 pub(crate) fn client_has(headers: &HeaderMap, revision: Revision) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().any(|value| {

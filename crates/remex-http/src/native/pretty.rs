@@ -1,10 +1,20 @@
 //! Indents JSON without touching anything else: digits, escapes and the order of keys stay as
 //! they are, which a trip through a tree of values would not keep.
 
+/// Longer texts stay as they are: a person does not read them.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// Levels below this one are not indented further: a value of nothing but brackets would become
+/// thousands of times longer.
+const DEPTH_MAX: usize = 32;
+
 /// Indents one JSON text by two spaces a level. White space outside strings is replaced.
 ///
 /// `json` has been checked to be JSON; anything else comes out indented somehow, without harm.
 pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
+    if json.len() > BYTES_MAX {
+        return [json, b"\n"].concat();
+    }
     let mut out = Vec::with_capacity(json.len() + json.len() / 2);
     let mut depth = 0_usize;
     let mut in_string = false;
@@ -52,12 +62,20 @@ pub(crate) fn indent(json: &[u8]) -> Vec<u8> {
 
 fn break_line(out: &mut Vec<u8>, depth: usize) {
     out.push(b'\n');
-    out.resize(out.len() + 2 * depth, b' ');
+    out.resize(out.len() + 2 * depth.min(DEPTH_MAX), b' ');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hostile_values_do_not_grow_without_bound() {
+        let deep = ["[".repeat(8192), "]".repeat(8192)].concat();
+        assert!(indent(deep.as_bytes()).len() < 70 * deep.len());
+        let long = format!("[{}1]", "1,".repeat(BYTES_MAX));
+        assert_eq!(indent(long.as_bytes()).len(), long.len() + 1);
+    }
 
     fn indented(json: &str) -> String {
         String::from_utf8(indent(json.as_bytes())).unwrap()

@@ -12,7 +12,7 @@ use crate::layers;
 use crate::native::query::Query;
 use crate::native::reply::{self, Reply};
 use crate::native::wire::{BatchBody, BatchResult, KeyBody};
-use crate::native::{convert, media};
+use crate::native::{convert, media, precondition};
 use crate::surface::Shared;
 
 pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Reply {
@@ -21,6 +21,7 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
         return reply::other_method(&parts.method, "POST, OPTIONS");
     }
     let deadline = shared.deadline();
+    precondition::none(&parts.headers)?;
     let query = Query::parse(parts.uri.query(), &["pretty"])?;
     let is_pretty = query.flag("pretty")?;
     media::of(&parts.headers)?;

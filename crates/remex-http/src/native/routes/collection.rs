@@ -15,6 +15,7 @@ use remex_model::{
 use crate::layers::{self, Problem};
 use crate::native::convert;
 use crate::native::cursor::Cursor;
+use crate::native::precondition;
 use crate::native::query::Query;
 use crate::native::reply::{self, Reply};
 use crate::native::wire::{DeleteBody, PageBody, RecordBody};
@@ -96,6 +97,7 @@ async fn call_list(shared: &Shared, list: List) -> Result<ListResponse, Problem>
 }
 
 async fn delete(shared: &Shared, parts: &Parts) -> Reply {
+    precondition::none(&parts.headers)?;
     let query = Query::parse(parts.uri.query(), &["prefix", "all", "dry_run", "pretty"])?;
     let is_pretty = query.flag("pretty")?;
     let prefix = match (query.text("prefix"), query.flag("all")?) {

@@ -134,6 +134,11 @@ impl Directory {
     }
 }
 
+/// Whether a directory exists and has something in it.
+pub(crate) fn holds_anything(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
+}
+
 /// Makes a directory's own name durable.
 fn sync_parent(path: &Path) -> std::io::Result<()> {
     let path = fs::canonicalize(path)?;

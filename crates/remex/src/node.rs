@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::background::{self, Background};
 use crate::board::Board;
 use crate::cluster::Cluster;
-use crate::directory::Directory;
+use crate::directory::{Directory, holds_anything};
 use crate::driver::{Driver, Outboxes, Replies};
 use crate::identity::{Identity, Member, Phase};
 use crate::inbox::{Inbox, Input};
@@ -113,8 +113,7 @@ impl Node {
         let threads = Arc::clone(&launch.threads);
         let mut tasks = JoinSet::new();
         launch.begin(&mut tasks)?;
-        let gate = Arc::new(listener::Gate { former });
-        tasks.spawn(listener::run(socket, gate));
+        tasks.spawn(listener::run(socket, former));
         Ok(Self { store, overview, peer_address, board, inbox, threads, directory, tasks })
     }
 
@@ -249,10 +248,7 @@ impl Launch {
         let parts = parts::open(&self.config, &self.directory, &cluster, self.former.has_log())?;
         self.former.note_log()?;
         let tick = Duration::from_millis(parts::tick_ms(&self.config));
-        let (revision, applied) = {
-            let state = parts.state.read().unwrap_or_else(PoisonError::into_inner);
-            (state.revision(), state.applied())
-        };
+        let revision = parts.state.read().unwrap_or_else(PoisonError::into_inner).revision();
         self.board.set_revision(revision);
         let driver = Driver {
             core: parts.core,
@@ -266,8 +262,6 @@ impl Launch {
             outboxes: Outboxes::default(),
             replies: Replies::default(),
             buffer_bytes_max: self.config.buffer_bytes.saturating_mul(3),
-            revision,
-            applied,
             idle_ticks: 0,
             follow_up: Vec::new(),
         };
@@ -380,7 +374,7 @@ fn identity(config: &Config, directory: &Directory) -> Result<Identity, OpenErro
         }
         return Ok(identity);
     }
-    if [directory.log(), directory.engine()].iter().any(|folder| parts::holds_anything(folder)) {
+    if [directory.log(), directory.engine()].iter().any(|folder| holds_anything(folder)) {
         return Err(OpenError::Identity(format!(
             "the data directory {} holds data, but the file `identity`, which says whose, is gone; \
              restore it from a copy, or choose another --data-dir",

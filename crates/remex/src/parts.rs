@@ -12,7 +12,7 @@ use remex_model::{Index, NodeId, Term};
 use remex_state::{Options as StateOptions, State};
 
 use crate::cluster::Cluster;
-use crate::directory::Directory;
+use crate::directory::{Directory, holds_anything};
 use crate::log_writer::{SharedLog, from_log, hard_state_from_log};
 use crate::{Config, OpenError};
 
@@ -85,11 +85,6 @@ fn open_log(
         );
     }
     Ok(log)
-}
-
-/// Whether a directory exists and has something in it.
-pub(crate) fn holds_anything(path: &std::path::Path) -> bool {
-    std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
 }
 
 /// What the core starts from.

@@ -56,15 +56,13 @@ impl Driver {
                 let applied = state
                     .apply(entry.index, entry.term, entry.data)
                     .map_err(|fatal| Fatal(format!("entry {}: {fatal}", entry.index)))?;
-                self.applied = entry.index;
                 let session = self.session;
                 let mine = applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
                 outcomes.extend(mine);
             }
-            self.revision = state.revision();
             self.board.set_buffer_bytes(state.buffer_bytes());
+            self.board.set_revision(state.revision());
         }
-        self.board.set_revision(self.revision);
         for (id, outcome) in outcomes {
             self.replies.written(id.sequence, outcome);
         }

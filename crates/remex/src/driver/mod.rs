@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use remex_consensus::{Core, Effect, Event};
-use remex_model::{Index, Revision};
+use remex_model::Index;
 
 use crate::Fatal;
 use crate::board::Board;
@@ -43,8 +43,6 @@ pub(crate) struct Driver {
     pub(crate) replies: Replies,
     /// Bytes of changes in memory at which applying waits for the disk.
     pub(crate) buffer_bytes_max: usize,
-    pub(crate) revision: Revision,
-    pub(crate) applied: Index,
     /// Ticks since the log was last written.
     pub(crate) idle_ticks: u64,
     /// Events that effects of the last turn caused.
@@ -131,7 +129,7 @@ impl Driver {
         let leadership = self.core.leadership();
         let progress = ticked.then(|| self.core.progress());
         let log = ticked.then(|| self.log.usage()).flatten();
-        let applied = self.applied;
+        let applied = self.core.applied();
         self.board.update(|snapshot| {
             snapshot.leadership = leadership;
             snapshot.commit = commit;

@@ -31,14 +31,8 @@ const GREETING_MAX: usize = 64;
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What an accepted connection may lead to.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    pub(crate) former: Arc<Former>,
-}
-
 /// Accepts peers, for ever.
-pub(crate) async fn run(listener: TcpListener, gate: Arc<Gate>) {
+pub(crate) async fn run(listener: TcpListener, former: Arc<Former>) {
     let greeting = Arc::new(Semaphore::new(GREETING_MAX));
     // The connections end with the listener.
     let mut connections = JoinSet::new();
@@ -47,7 +41,7 @@ pub(crate) async fn run(listener: TcpListener, gate: Arc<Gate>) {
         let Ok(permit) = Arc::clone(&greeting).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
-                connections.spawn(connection(stream, address, Arc::clone(&gate), permit));
+                connections.spawn(connection(stream, address, Arc::clone(&former), permit));
             }
             Err(error) => {
                 // Out of file descriptors, mostly: wait for some to come back.
@@ -62,10 +56,10 @@ pub(crate) async fn run(listener: TcpListener, gate: Arc<Gate>) {
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
-    gate: Arc<Gate>,
+    former: Arc<Former>,
     permit: OwnedSemaphorePermit,
 ) {
-    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(stream, &gate)).await;
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(stream, &former)).await;
     drop(permit);
     match greeted {
         Ok(Ok(Some(incoming))) => {
@@ -90,7 +84,7 @@ struct Incoming {
 }
 
 /// Hears who is calling. A question about founding is answered here and is the end of it.
-async fn greet(mut stream: TcpStream, gate: &Gate) -> io::Result<Option<Incoming>> {
+async fn greet(mut stream: TcpStream, former: &Former) -> io::Result<Option<Incoming>> {
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::new();
     let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
@@ -103,17 +97,17 @@ async fn greet(mut stream: TcpStream, gate: &Gate) -> io::Result<Option<Incoming
     };
     match them.purpose {
         Purpose::Form => {
-            let hello = gate.former.hello();
+            let hello = former.hello();
             frame::write(&mut stream, |out| Answer::Welcome(hello).encode(out)).await?;
             let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
             let question = Question::decode(payload).map_err(io::Error::other)?;
-            let reply = gate.former.answer(&them.node, question);
+            let reply = former.answer(&them.node, question);
             frame::write(&mut stream, |out| reply.encode(out)).await?;
             Ok(None)
         }
         Purpose::Replicate => {
-            let Some((cluster, inbox)) = gate.former.running() else {
-                let reason = format!("{} is not running yet", gate.former.hello());
+            let Some((cluster, inbox)) = former.running() else {
+                let reason = format!("{} is not running yet", former.hello());
                 return refuse(&mut stream, reason).await;
             };
             let me = cluster.hello();

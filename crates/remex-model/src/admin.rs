@@ -1,10 +1,12 @@
 //! The port for what a node says about itself and its cluster.
 
-use std::fmt;
+use std::time::Instant;
+use std::{fmt, io};
 
-use crate::{ClusterId, Incarnation, Index, NodeId, Revision, Term};
+use crate::{BoxFuture, ClusterId, Error, Incarnation, Index, Metric, NodeId, Revision, Term};
 
-/// A node's view of itself and of its cluster. Answers from memory at once; never blocks.
+/// A node's view of itself and of its cluster, and the hands on it. What returns no future answers
+/// from memory at once and never blocks.
 pub trait Admin: fmt::Debug + Send + Sync + 'static {
     /// Who this node is.
     fn node(&self) -> NodeInfo;
@@ -21,6 +23,93 @@ pub trait Admin: fmt::Debug + Send + Sync + 'static {
     fn readiness(&self) -> Vec<Check>;
     /// Checks behind `/livez`: the process should be restarted if one is not good.
     fn liveness(&self) -> Vec<Check>;
+    /// What this node measures. The names never change meaning; `docs/metrics.md` lists them.
+    fn metrics(&self) -> Vec<Metric>;
+    /// Changes the membership, through the leader wherever it is, and waits until the change has
+    /// taken effect. Answers with the member, as it is then (or was, if it was removed).
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::MemberNotFound`], [`crate::ErrorCode::MemberExists`],
+    /// [`crate::ErrorCode::ChangeInProgress`], [`crate::ErrorCode::WouldLoseQuorum`], and what any
+    /// write can meet.
+    fn change_members(&self, request: MemberRequest) -> BoxFuture<'_, Result<MemberView, Error>>;
+    /// Hands leadership to a voter, named by name or id, or to the one that is furthest ahead;
+    /// waits until it leads. Answers with leader and term.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::MemberNotFound`]; [`crate::ErrorCode::Conflict`] for one that cannot
+    /// lead; [`crate::ErrorCode::Timeout`] if it does not take over in time.
+    fn transfer_leadership(
+        &self,
+        to: Option<String>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(NodeId, Term), Error>>;
+    /// The whole state as of now, as one stream that any node can be started from. It sees every
+    /// write that was acknowledged before the call. Writes go on meanwhile.
+    ///
+    /// # Errors
+    /// What a linearizable read can meet, and [`crate::ErrorCode::NoSpace`].
+    fn snapshot(&self, deadline: Instant) -> BoxFuture<'_, Result<SnapshotSource, Error>>;
+}
+
+/// A snapshot, ready to be read.
+pub struct SnapshotSource {
+    /// The cluster that it was taken of.
+    pub cluster_id: ClusterId,
+    /// The last entry that it holds the effect of.
+    pub index: Index,
+    /// The store's revision in it.
+    pub revision: Revision,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// SHA-256 of all its bytes.
+    pub sha256: [u8; 32],
+    /// Its bytes. Reading blocks; not for a thread that serves others.
+    pub read: Box<dyn io::Read + Send>,
+}
+
+impl fmt::Debug for SnapshotSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SnapshotSource")
+            .field("index", &self.index)
+            .field("revision", &self.revision)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A change of the membership.
+#[derive(Clone, Debug)]
+pub struct MemberRequest {
+    /// What to do.
+    pub step: MemberStep,
+    /// Whether to do it even if no reachable majority is left: writes then stop until enough
+    /// members are back.
+    pub force: bool,
+    /// After this moment the caller no longer waits; the change may still take effect.
+    pub deadline: Instant,
+}
+
+/// One change of the membership. Members are named by name or by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberStep {
+    /// Invites the node at this peer address, which waits to be invited or is all alone in a
+    /// cluster that was never written to. Inviting a member again changes nothing.
+    Add {
+        /// Its peer address, `host:port`.
+        peer_address: String,
+        /// The name that it must have; `None` takes the name that it has.
+        name: Option<String>,
+        /// What it is to become: a voter once it has caught up, or a learner for good.
+        role: MemberRole,
+    },
+    /// Removes a member, for ever; a leader hands leadership over first.
+    Remove(String),
+    /// Makes a learner a voter; waits until it has caught up.
+    Promote(String),
+    /// Makes a voter a learner, for good; a leader hands leadership over first.
+    Demote(String),
 }
 
 /// One named check.
@@ -60,10 +149,16 @@ pub enum NodeRole {
     Waiting,
     /// Follows a leader, or waits for one.
     Follower,
+    /// Follows without a vote.
+    Learner,
     /// Stands for election.
     Candidate,
     /// Leads.
     Leader,
+    /// Fetches what its disk has lost from the other members.
+    Repairing,
+    /// Was removed from its cluster.
+    Removed,
 }
 
 impl NodeRole {
@@ -73,8 +168,11 @@ impl NodeRole {
         match self {
             Self::Waiting => "waiting",
             Self::Follower => "follower",
+            Self::Learner => "learner",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
+            Self::Repairing => "repairing",
+            Self::Removed => "removed",
         }
     }
 }
@@ -104,6 +202,8 @@ pub struct NodeStatus {
     pub log: LogUsage,
     /// The engine on disk and in memory.
     pub engine: EngineUsage,
+    /// The disk.
+    pub disk: DiskUsage,
 }
 
 /// The log on disk.
@@ -171,6 +271,19 @@ pub struct MemberView {
     pub lag: Option<u64>,
     /// Milliseconds since it was last heard of; 0 for the node itself, `None` for never.
     pub last_contact_ms: Option<u64>,
+    /// Its disk, as it last said.
+    pub disk: Option<DiskUsage>,
+}
+
+/// A member's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// Bytes that its data takes.
+    pub used_bytes: u64,
+    /// Bytes that are free where its data lies.
+    pub free_bytes: u64,
+    /// Whether it takes no writes because too little is free.
+    pub full: bool,
 }
 
 /// How far the cluster is from losing its quorum, as this node sees it.
@@ -201,6 +314,8 @@ pub struct ClusterView {
     pub term: Term,
     /// The leader that this node knows.
     pub leader: Option<NodeId>,
+    /// Whether a change of the membership is under way.
+    pub changing: bool,
     /// Distance from losing the quorum.
     pub quorum: QuorumView,
     /// The members, by name.

@@ -52,6 +52,14 @@ pub enum ErrorCode {
     AlreadyExists,
     /// The request contradicts an earlier one of the same name.
     Conflict,
+    /// The cluster has no such member.
+    MemberNotFound,
+    /// The cluster has a member of this name or address already.
+    MemberExists,
+    /// Another change of the membership is under way.
+    ChangeInProgress,
+    /// The change would leave no reachable majority.
+    WouldLoseQuorum,
     /// The value is longer than the limit.
     ValueTooLarge,
     /// The request is longer than the limit.
@@ -94,6 +102,10 @@ impl ErrorCode {
             Self::RevisionMismatch => "revision_mismatch",
             Self::AlreadyExists => "already_exists",
             Self::Conflict => "conflict",
+            Self::MemberNotFound => "member_not_found",
+            Self::MemberExists => "member_exists",
+            Self::ChangeInProgress => "change_in_progress",
+            Self::WouldLoseQuorum => "would_lose_quorum",
             Self::ValueTooLarge => "value_too_large",
             Self::RequestTooLarge => "request_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
@@ -124,6 +136,10 @@ impl ErrorCode {
             Self::RevisionMismatch => "Revision mismatch",
             Self::AlreadyExists => "Key already exists",
             Self::Conflict => "Conflict",
+            Self::MemberNotFound => "No such member",
+            Self::MemberExists => "Member already exists",
+            Self::ChangeInProgress => "Change in progress",
+            Self::WouldLoseQuorum => "Would lose quorum",
             Self::ValueTooLarge => "Value too large",
             Self::RequestTooLarge => "Request too large",
             Self::UnsupportedMediaType => "Unsupported media type",

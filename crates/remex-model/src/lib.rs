@@ -15,14 +15,16 @@ mod error;
 mod ids;
 mod key;
 mod limits;
+mod membership;
+mod metric;
 mod operation;
 mod outcome;
 mod service;
 mod value;
 
 pub use admin::{
-    Admin, Check, ClusterView, EngineUsage, LogUsage, MemberRole, MemberView, NodeInfo, NodeRole,
-    NodeStatus, QuorumView,
+    Admin, Check, ClusterView, DiskUsage, EngineUsage, LogUsage, MemberRequest, MemberRole,
+    MemberStep, MemberView, NodeInfo, NodeRole, NodeStatus, QuorumView, SnapshotSource,
 };
 pub use batch::{Batch, BatchBuilder, ProposalId, Proposed};
 pub use codec::{DecodeError, Decoder, Encoder};
@@ -31,6 +33,8 @@ pub use error::{Effect, Error, ErrorCode, Retry};
 pub use ids::{ClusterId, Incarnation, Index, NodeId, Revision, Term};
 pub use key::{Key, KeyRange};
 pub use limits::Limits;
+pub use membership::{Member, MemberChange, Membership, MembershipChange, MembershipError, Part};
+pub use metric::{Metric, MetricKind, MetricValue, Series};
 pub use operation::{
     Consistency, Context, Get, GetResponse, Item, List, ListResponse, Operation, Order,
     ReadOptions, Request, Response,

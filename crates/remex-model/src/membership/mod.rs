@@ -1,0 +1,489 @@
+//! Who belongs to the cluster, and how that changes: replicated state like everything else.
+//!
+//! A [`Membership`] is changed only by applying a [`MembershipChange`] from the log, on every node
+//! at the same entry. The rules are those of joint consensus (Raft thesis §4.3): a change that
+//! touches voters first makes the *joint* membership, in which majorities of the old and of the new
+//! voters must both agree; a second, empty change then leaves it. Changes that only touch learners
+//! take effect at once.
+//!
+//! Encodings, version 1 (little-endian), in the log and in the state:
+//!
+//! ```text
+//! member            u64 id, u64 incarnation, bytes name, bytes peer address, bytes client url,
+//!                   u8 promote
+//! membership        u8 version, u32 members, each: member, u8 role; u32 removed, each: u64 id, bytes name
+//! membership change u8 version, u64 session, u64 sequence, u32 changes, each:
+//!                   u8 0 add, member | u8 1 promote, u64 id | u8 2 demote, u64 id
+//!                   | u8 3 remove, u64 id | u8 4 update, member
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::{DecodeError, Decoder, Encoder, Incarnation, NodeId, ProposalId};
+
+const VERSION: u8 = 1;
+
+/// Removed members that are remembered, so that they can be told when they come back.
+const REMOVED_MAX: usize = 256;
+
+/// A member as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its identity; never used again once it is removed.
+    pub id: NodeId,
+    /// Identity of its data directory.
+    pub incarnation: Incarnation,
+    /// Its label. No two members have the same.
+    pub name: String,
+    /// Where peers reach it, as `host:port`.
+    pub peer_address: String,
+    /// Where clients reach it, as a URL; empty if it did not say.
+    pub client_url: String,
+    /// While it is a learner: whether the leader makes it a voter as soon as it has caught up.
+    pub promote: bool,
+}
+
+/// A member's part in decisions. In a joint membership the old and the new part differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Receives the log and counts for no majority.
+    Learner,
+    /// Counts for the majority, before and after.
+    Voter,
+    /// Joint: counts for the new majority only.
+    Incoming,
+    /// Joint: counts for the old majority only, and will be a learner.
+    Demoted,
+    /// Joint: counts for the old majority only, and will be gone.
+    Leaving,
+}
+
+impl Part {
+    /// Whether it counts for the new (or only) majority.
+    #[must_use]
+    pub fn votes(self) -> bool {
+        matches!(self, Self::Voter | Self::Incoming)
+    }
+
+    /// Whether it counts for the old majority; without a joint membership there is no difference.
+    #[must_use]
+    pub fn voted(self) -> bool {
+        matches!(self, Self::Voter | Self::Demoted | Self::Leaving)
+    }
+
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Learner => 0,
+            Self::Voter => 1,
+            Self::Incoming => 2,
+            Self::Demoted => 3,
+            Self::Leaving => 4,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Result<Self, DecodeError> {
+        Ok(match byte {
+            0 => Self::Learner,
+            1 => Self::Voter,
+            2 => Self::Incoming,
+            3 => Self::Demoted,
+            4 => Self::Leaving,
+            other => return Err(DecodeError::Unknown { field: "part", value: other.into() }),
+        })
+    }
+}
+
+/// One step of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// A new member, as a learner.
+    Add(Member),
+    /// A learner becomes a voter.
+    Promote(NodeId),
+    /// A voter becomes a learner.
+    Demote(NodeId),
+    /// A member goes.
+    Remove(NodeId),
+    /// A member's name or addresses, or whether it is to be promoted, are different now.
+    Update(Member),
+}
+
+/// What an entry of the log that changes the membership says. Without changes it leaves the joint
+/// membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MembershipChange {
+    /// Who waits for it.
+    pub id: ProposalId,
+    /// The steps, all or none.
+    pub changes: Vec<MemberChange>,
+}
+
+/// Why a change does not fit the membership. The same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MembershipError {
+    /// The membership is joint, and only leaving it is possible.
+    #[error("another change of the membership is under way")]
+    Joint,
+    /// The membership is not joint, so there is nothing to leave.
+    #[error("no change of the membership is under way")]
+    NotJoint,
+    /// A member of this id or name is there already.
+    #[error("the cluster has a member {name} ({id}) already")]
+    Exists {
+        /// Its id.
+        id: NodeId,
+        /// Its name.
+        name: String,
+    },
+    /// There is no such member.
+    #[error("the cluster has no member {0}")]
+    NotFound(NodeId),
+    /// The member was removed for ever.
+    #[error("node {0} was removed from the cluster and cannot come back under this id")]
+    Removed(NodeId),
+    /// Nobody would be left to vote.
+    #[error("the cluster would be left without a voter")]
+    NoVoters,
+    /// Several steps at once are only possible if they touch voters.
+    #[error("learners change one at a time")]
+    TooMany,
+}
+
+/// Who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    members: BTreeMap<NodeId, (Member, Part)>,
+    /// The last ones that were removed, oldest first.
+    removed: VecDeque<(NodeId, String)>,
+}
+
+impl Membership {
+    /// The membership that a cluster is founded with: all voters.
+    #[must_use]
+    pub fn founded(members: impl IntoIterator<Item = Member>) -> Self {
+        let voter = |member: Member| (member.id, (member, Part::Voter));
+        Self { members: members.into_iter().map(voter).collect(), removed: VecDeque::new() }
+    }
+
+    /// Whether it has nobody: the membership of a node that has not learned it yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// All members and their parts, by id.
+    pub fn members(&self) -> impl Iterator<Item = (&Member, Part)> {
+        self.members.values().map(|(member, part)| (member, *part))
+    }
+
+    /// Number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// A member and its part.
+    #[must_use]
+    pub fn get(&self, id: NodeId) -> Option<(&Member, Part)> {
+        self.members.get(&id).map(|(member, part)| (member, *part))
+    }
+
+    /// The member of a name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<(&Member, Part)> {
+        self.members().find(|(member, _)| member.name == name)
+    }
+
+    /// The voters of the new (or only) majority, by id.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> {
+        self.with(Part::votes)
+    }
+
+    /// The voters of the old majority, by id; the same as [`Membership::voters`] unless joint.
+    pub fn old_voters(&self) -> impl Iterator<Item = NodeId> {
+        self.with(Part::voted)
+    }
+
+    fn with(&self, part: impl Fn(Part) -> bool) -> impl Iterator<Item = NodeId> {
+        let fits = move |(&id, (_, its)): (&NodeId, &(Member, Part))| part(*its).then_some(id);
+        self.members.iter().filter_map(fits)
+    }
+
+    /// Whether majorities of the old and of the new voters are both needed at the moment.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        let joint = |part| matches!(part, Part::Incoming | Part::Demoted | Part::Leaving);
+        self.members.values().any(|(_, part)| joint(*part))
+    }
+
+    /// Whether the node was a member once and was removed (as far as is remembered).
+    #[must_use]
+    pub fn was_removed(&self, id: NodeId) -> bool {
+        self.removed.iter().any(|(removed, _)| *removed == id)
+    }
+
+    /// Applies a change.
+    ///
+    /// # Errors
+    /// If it does not fit. The membership is then as before.
+    pub fn apply(&mut self, changes: &[MemberChange]) -> Result<(), MembershipError> {
+        let next = self.after(changes)?;
+        *self = next;
+        Ok(())
+    }
+
+    /// The membership that a change leads to.
+    ///
+    /// # Errors
+    /// If the change does not fit.
+    pub fn after(&self, changes: &[MemberChange]) -> Result<Self, MembershipError> {
+        let mut next = self.clone();
+        if changes.is_empty() {
+            next.leave_joint()?;
+            return Ok(next);
+        }
+        if self.is_joint() {
+            return Err(MembershipError::Joint);
+        }
+        for change in changes {
+            next.step(change)?;
+        }
+        if next.voters().next().is_none() {
+            return Err(MembershipError::NoVoters);
+        }
+        if changes.len() > 1 && !next.is_joint() {
+            return Err(MembershipError::TooMany);
+        }
+        Ok(next)
+    }
+
+    fn step(&mut self, change: &MemberChange) -> Result<(), MembershipError> {
+        match change {
+            MemberChange::Add(member) => {
+                if self.was_removed(member.id) {
+                    return Err(MembershipError::Removed(member.id));
+                }
+                self.check_free(member, None)?;
+                self.members.insert(member.id, (member.clone(), Part::Learner));
+            }
+            MemberChange::Promote(id) => {
+                let part = self.part(*id)?;
+                *part = match *part {
+                    Part::Learner => Part::Incoming,
+                    Part::Demoted => Part::Voter,
+                    other => other,
+                };
+            }
+            MemberChange::Demote(id) => {
+                let part = self.part(*id)?;
+                *part = match *part {
+                    Part::Voter => Part::Demoted,
+                    Part::Incoming => Part::Learner,
+                    other => other,
+                };
+            }
+            MemberChange::Remove(id) => {
+                let part = self.part(*id)?;
+                match *part {
+                    Part::Voter | Part::Demoted => *part = Part::Leaving,
+                    Part::Leaving => {}
+                    Part::Learner | Part::Incoming => self.forget(*id),
+                }
+            }
+            MemberChange::Update(member) => {
+                self.check_free(member, Some(member.id))?;
+                self.part(member.id)?;
+                if let Some((known, _)) = self.members.get_mut(&member.id) {
+                    *known = member.clone();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that id and name are not taken, but by the member `but`. The name of one that is
+    /// leaving is free.
+    fn check_free(&self, member: &Member, but: Option<NodeId>) -> Result<(), MembershipError> {
+        let taken = self.members.values().find(|(other, part)| {
+            Some(other.id) != but
+                && (other.id == member.id || (other.name == member.name && *part != Part::Leaving))
+        });
+        match taken {
+            Some((other, _)) => {
+                Err(MembershipError::Exists { id: other.id, name: other.name.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn part(&mut self, id: NodeId) -> Result<&mut Part, MembershipError> {
+        match self.members.get_mut(&id) {
+            Some((_, part)) => Ok(part),
+            None => Err(MembershipError::NotFound(id)),
+        }
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        if let Some((member, _)) = self.members.remove(&id) {
+            self.removed.push_back((id, member.name));
+            if self.removed.len() > REMOVED_MAX {
+                self.removed.pop_front();
+            }
+        }
+    }
+
+    fn leave_joint(&mut self) -> Result<(), MembershipError> {
+        if !self.is_joint() {
+            return Err(MembershipError::NotJoint);
+        }
+        let leaving: Vec<NodeId> = self.with(|part| part == Part::Leaving).collect();
+        for id in leaving {
+            self.forget(id);
+        }
+        for (_, part) in self.members.values_mut() {
+            *part = match *part {
+                Part::Incoming => Part::Voter,
+                Part::Demoted => Part::Learner,
+                other => other,
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes the membership.
+    pub fn encode(&self, encoder: &mut Encoder<'_>) {
+        encoder.u8(VERSION);
+        encoder.count(self.members.len());
+        for (member, part) in self.members.values() {
+            member.encode(encoder);
+            encoder.u8(part.to_byte());
+        }
+        encoder.count(self.removed.len());
+        for (id, name) in &self.removed {
+            encoder.u64(id.get());
+            encoder.bytes(name.as_bytes());
+        }
+    }
+
+    /// Reads a membership.
+    ///
+    /// # Errors
+    /// If the input is not one.
+    pub fn decode(decoder: &mut Decoder) -> Result<Self, DecodeError> {
+        check_version(decoder)?;
+        let mut membership = Self::default();
+        for _ in 0..decoder.count(30, "number of members")? {
+            let member = Member::decode(decoder)?;
+            let part = Part::from_byte(decoder.u8("part")?)?;
+            membership.members.insert(member.id, (member, part));
+        }
+        for _ in 0..decoder.count(12, "number of removed members")? {
+            let id = NodeId(decoder.u64("removed member")?);
+            membership.removed.push_back((id, decoder.text("removed member's name")?));
+        }
+        Ok(membership)
+    }
+}
+
+impl Member {
+    /// Writes the member.
+    pub fn encode(&self, encoder: &mut Encoder<'_>) {
+        encoder.u64(self.id.get());
+        encoder.u64(self.incarnation.get());
+        encoder.bytes(self.name.as_bytes());
+        encoder.bytes(self.peer_address.as_bytes());
+        encoder.bytes(self.client_url.as_bytes());
+        encoder.bool(self.promote);
+    }
+
+    /// Reads a member.
+    ///
+    /// # Errors
+    /// If the input is not one.
+    pub fn decode(decoder: &mut Decoder) -> Result<Self, DecodeError> {
+        Ok(Self {
+            id: NodeId(decoder.u64("member id")?),
+            incarnation: Incarnation(decoder.u64("member incarnation")?),
+            name: decoder.text("member name")?,
+            peer_address: decoder.text("peer address")?,
+            client_url: decoder.text("client url")?,
+            promote: decoder.bool("promote")?,
+        })
+    }
+}
+
+impl MembershipChange {
+    /// The encoded change.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(&mut out);
+        encoder.u8(VERSION);
+        encoder.u64(self.id.session);
+        encoder.u64(self.id.sequence);
+        encoder.count(self.changes.len());
+        for change in &self.changes {
+            match change {
+                MemberChange::Add(member) => {
+                    encoder.u8(0);
+                    member.encode(&mut encoder);
+                }
+                MemberChange::Promote(id) => step(&mut encoder, 1, *id),
+                MemberChange::Demote(id) => step(&mut encoder, 2, *id),
+                MemberChange::Remove(id) => step(&mut encoder, 3, *id),
+                MemberChange::Update(member) => {
+                    encoder.u8(4);
+                    member.encode(&mut encoder);
+                }
+            }
+        }
+        out
+    }
+
+    /// Reads a change.
+    ///
+    /// # Errors
+    /// If the input is not one.
+    pub fn decode(input: Bytes) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(input);
+        check_version(&mut decoder)?;
+        let session = decoder.u64("session")?;
+        let id = ProposalId { session, sequence: decoder.u64("sequence")? };
+        let mut changes = Vec::new();
+        for _ in 0..decoder.count(9, "number of changes")? {
+            let kind = decoder.u8("kind of change")?;
+            let mut id = || decoder.u64("member id").map(NodeId);
+            changes.push(match kind {
+                0 => MemberChange::Add(Member::decode(&mut decoder)?),
+                1 => MemberChange::Promote(id()?),
+                2 => MemberChange::Demote(id()?),
+                3 => MemberChange::Remove(id()?),
+                4 => MemberChange::Update(Member::decode(&mut decoder)?),
+                other => {
+                    let value = other.into();
+                    return Err(DecodeError::Unknown { field: "kind of change", value });
+                }
+            });
+        }
+        decoder.finish()?;
+        Ok(Self { id, changes })
+    }
+}
+
+fn step(encoder: &mut Encoder<'_>, kind: u8, id: NodeId) {
+    encoder.u8(kind);
+    encoder.u64(id.get());
+}
+
+fn check_version(decoder: &mut Decoder) -> Result<(), DecodeError> {
+    match decoder.u8("membership version")? {
+        VERSION => Ok(()),
+        other => Err(DecodeError::Unknown { field: "membership version", value: other.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,11 @@ pub type Row = Result<(Bytes, Bytes), EngineError>;
 /// The rows of a scan, in the order asked for. After an error there are no more rows.
 pub type Rows = Box<dyn Iterator<Item = Row> + Send>;
 
+/// A walk over everything that the engine has on disk, to find damage before it is read: see
+/// [`Engine::scrub`]. Each item is a slice that was read, of about a megabyte, by its number of
+/// bytes. After an error there are no more slices.
+pub type Scrub = Box<dyn Iterator<Item = Result<u64, EngineError>> + Send>;
+
 /// Which way a scan goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -87,6 +92,12 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// See [`Engine::maintain`].
     fn compact(&self) -> Result<(), EngineError>;
+
+    /// Reads everything that is on disk now, slice by slice, and compares it with its checksums:
+    /// any bit that has changed since it was written is found, whether in rows or around them.
+    /// Nothing is read but when the iterator is asked, so the caller sets the pace and may stop at
+    /// any slice. What compaction replaces meanwhile is passed over.
+    fn scrub(&self) -> Scrub;
 
     /// Bytes that the rows take on disk.
     fn disk_bytes(&self) -> u64;

@@ -16,3 +16,17 @@ pub enum EngineError {
     #[error("the store is damaged: {0}")]
     Corrupt(String),
 }
+
+impl EngineError {
+    /// Whether the disk, or what may be used of it, is full. Of a run or a compaction that failed
+    /// with this nothing is left behind, and it may be tried again once there is room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Corrupt(_) => false,
+        }
+    }
+}

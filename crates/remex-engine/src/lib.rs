@@ -23,8 +23,9 @@ mod error;
 mod lsm;
 mod manifest;
 mod memory;
+mod scrub;
 
-pub use engine::{Direction, DropFilter, Engine, Row, RowSink, Rows};
+pub use engine::{Direction, DropFilter, Engine, Row, RowSink, Rows, Scrub};
 pub use error::EngineError;
 pub use lsm::{LsmEngine, LsmOptions};
 pub use memory::MemoryEngine;

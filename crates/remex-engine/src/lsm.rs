@@ -30,7 +30,8 @@ use lsm_tree::{
 };
 
 use crate::engine::is_empty;
-use crate::{Direction, DropFilter, Engine, EngineError, Row, RowSink, Rows, manifest};
+use crate::scrub::Slices;
+use crate::{Direction, DropFilter, Engine, EngineError, Row, RowSink, Rows, Scrub, manifest};
 
 /// Reads see everything: no run has a sequence number as high as this.
 const NEWEST: SeqNo = SeqNo::MAX;
@@ -73,7 +74,7 @@ impl LsmEngine {
     /// # Errors
     /// If the directory cannot be read or written, or holds a damaged store.
     pub fn open(directory: &Path, options: LsmOptions) -> Result<Self, EngineError> {
-        let exists = manifest::check(directory)?;
+        let exists = manifest::check(directory)?.is_some();
         let seqno = SequenceNumberCounter::default();
         let filter = Arc::new(FilterSlot::default());
         // Runs are ingested as of level 1. They are merged into the levels below before long:
@@ -164,6 +165,10 @@ impl Engine for LsmEngine {
         self.tree.major_compact(self.table_bytes, self.seqno.get()).map_err(convert)
     }
 
+    fn scrub(&self) -> Scrub {
+        Box::new(UntilError::new(Slices::new(self.tree.clone())))
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.tree.disk_space()
     }
@@ -188,26 +193,26 @@ fn to_row(guard: impl Guard) -> Row {
     Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
 }
 
-/// Ends a scan after its first error: the library does not say what would follow.
+/// Ends a walk after its first error: the library does not say what would follow.
 struct UntilError<I> {
-    rows: Option<I>,
+    items: Option<I>,
 }
 
 impl<I> UntilError<I> {
-    fn new(rows: I) -> Self {
-        Self { rows: Some(rows) }
+    fn new(items: I) -> Self {
+        Self { items: Some(items) }
     }
 }
 
-impl<I: Iterator<Item = Row>> Iterator for UntilError<I> {
-    type Item = Row;
+impl<T, I: Iterator<Item = Result<T, EngineError>>> Iterator for UntilError<I> {
+    type Item = Result<T, EngineError>;
 
-    fn next(&mut self) -> Option<Row> {
-        let row = self.rows.as_mut()?.next();
-        if matches!(row, None | Some(Err(_))) {
-            self.rows = None;
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.items.as_mut()?.next();
+        if matches!(item, None | Some(Err(_))) {
+            self.items = None;
         }
-        row
+        item
     }
 }
 

@@ -16,17 +16,18 @@ use crate::EngineError;
 
 const CURRENT_BYTES: usize = 8 + 16 + 1;
 
-/// Checks the store in `directory`. Returns whether there is one.
+/// Checks the store in `directory`. Returns the size of its list in bytes; `None` if there is no
+/// store.
 ///
 /// # Errors
 /// [`EngineError::Corrupt`] if the list of files is not what was written.
-pub(crate) fn check(directory: &Path) -> Result<bool, EngineError> {
+pub(crate) fn check(directory: &Path) -> Result<Option<u64>, EngineError> {
     let Some(current) = read(&directory.join("current"))? else {
         if holds_tables(directory)? {
             let name = directory.join("current");
             return Err(EngineError::Corrupt(format!("{} is missing", name.display())));
         }
-        return Ok(false);
+        return Ok(None);
     };
     let name = directory.join("current");
     let current: [u8; CURRENT_BYTES] = current
@@ -42,10 +43,10 @@ pub(crate) fn check(directory: &Path) -> Result<bool, EngineError> {
     if xxh3_128(&bytes) != u128::from_le_bytes(*checksum) {
         return Err(corrupt(&list, "its checksum is wrong"));
     }
-    Ok(true)
+    Ok(Some((bytes.len() + CURRENT_BYTES) as u64))
 }
 
-fn corrupt(path: &Path, what: &str) -> EngineError {
+pub(crate) fn corrupt(path: &Path, what: &str) -> EngineError {
     EngineError::Corrupt(format!("{}: {what}", path.display()))
 }
 

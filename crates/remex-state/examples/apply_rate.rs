@@ -43,7 +43,7 @@ fn main() {
 }
 
 fn measure<E: Engine>(engine: Arc<E>, puts: usize, keys: u64) {
-    let state = State::open(Arc::clone(&engine), Options::default()).expect("an empty store");
+    let state = State::open(Arc::clone(&engine), Options::default(), None).expect("an empty store");
     let state = Arc::new(RwLock::new(state));
     let entries = prepare(puts, keys);
     let stop = AtomicBool::new(false);

@@ -1,7 +1,7 @@
 //! The rolling hash of everything that was applied.
 
 use bytes::Bytes;
-use remex_model::{Record, Refusal, Revision};
+use remex_model::{Encoder, Membership, Record, Refusal, Revision};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A hash over all changes and refusals since the first, in their order: equal on all nodes at
@@ -39,6 +39,19 @@ impl Digest {
 
     pub(crate) fn repeat(&mut self, sequence: u64) {
         self.numbers([4, sequence, 0, 0, 0, 0, 0, 0]);
+    }
+
+    /// The membership that a change has led to, or that the cluster was founded with.
+    pub(crate) fn membership(&mut self, membership: &Membership) {
+        let mut encoded = Vec::new();
+        membership.encode(&mut Encoder::new(&mut encoded));
+        self.numbers([5, encoded.len() as u64, 0, 0, 0, 0, 0, 0]);
+        self.bytes(&encoded);
+    }
+
+    /// A change of the membership that did not fit.
+    pub(crate) fn misfit(&mut self, sequence: u64) {
+        self.numbers([6, sequence, 0, 0, 0, 0, 0, 0]);
     }
 
     fn numbers(&mut self, numbers: [u64; 8]) {

@@ -4,6 +4,8 @@ use remex_engine::EngineError;
 use remex_model::{DecodeError, Index, Revision};
 use thiserror::Error;
 
+use crate::rows;
+
 /// This node cannot go on with this state: it must stop, and never guess.
 #[derive(Debug, Error)]
 pub enum Fatal {
@@ -47,6 +49,31 @@ pub enum Fatal {
     /// An earlier entry failed half-way.
     #[error("an earlier entry could not be applied")]
     Poisoned,
+}
+
+impl Fatal {
+    /// Whether what the disk holds is damaged or incomplete, so that the state of another node
+    /// in its place would help. A row of a newer version is not damage.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Engine(EngineError::Corrupt(_)) | Self::Missing { .. } => true,
+            Self::Row { source: DecodeError::Unknown { field, .. }, .. } => {
+                *field != rows::VERSION_FIELD
+            }
+            Self::Row { .. } => true,
+            Self::Engine(EngineError::Io(_))
+            | Self::Entry { .. }
+            | Self::Gap { .. }
+            | Self::Poisoned => false,
+        }
+    }
+
+    /// Whether the disk is full. A flush that failed with this may be tried again.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_full())
+    }
 }
 
 /// Why a read has no answer.

@@ -38,9 +38,10 @@ mod read;
 mod recent;
 mod requests;
 mod rows;
+pub mod snapshot;
 mod state;
 
-pub use apply::{Applied, Change};
+pub use apply::{Applied, AppliedMembership, Change};
 pub use error::{Fatal, ReadError};
 pub use flush::{Frozen, Retired};
 pub use history::Retention;

@@ -3,8 +3,10 @@
 //! It is part of every run that goes to the engine, so rows and applied index become durable in
 //! one step.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use remex_model::{DecodeError, Decoder, Encoder, Index, Revision, Term};
+use remex_model::{DecodeError, Decoder, Encoder, Index, Membership, Revision, Term};
 
 use crate::digest::Digest;
 use crate::error::Fatal;
@@ -15,7 +17,8 @@ use crate::rows;
 ///
 /// ```text
 /// u8 version = 1, u64 applied index, u64 its term, u64 revision, u64 time in ms, u64 hash,
-/// u64 first request, u64 next request, history (see `history`)
+/// u64 first request, u64 next request, membership (see `remex_model::Membership`),
+/// history (see `history`)
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
@@ -28,6 +31,8 @@ pub(crate) struct Meta {
     pub(crate) digest: Digest,
     /// Numbers of the oldest remembered request and of the next one.
     pub(crate) requests: (u64, u64),
+    /// Who belongs to the cluster, as of the last entry applied.
+    pub(crate) membership: Arc<Membership>,
     pub(crate) history: History,
 }
 
@@ -42,8 +47,23 @@ impl Meta {
             time_ms: 0,
             digest: Digest::default(),
             requests: (0, 0),
+            membership: Arc::default(),
             history: History::new(revision),
         }
+    }
+
+    /// Of a cluster that is just founded: its membership is the state at index 1, as if an entry
+    /// before the log had set it.
+    pub(crate) fn founded(membership: Membership) -> Self {
+        let mut digest = Digest::default();
+        digest.membership(&membership);
+        let membership = Arc::new(membership);
+        Self { applied: Index(1), term: Term(1), digest, membership, ..Self::new() }
+    }
+
+    /// Whether a row may be left out of a store that stands here.
+    pub(crate) fn drops(&self, row: &[u8]) -> bool {
+        rows::is_behind(row, self.history.floor(), self.requests.0)
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -57,6 +77,7 @@ impl Meta {
         encoder.u64(self.digest.0);
         encoder.u64(self.requests.0);
         encoder.u64(self.requests.1);
+        self.membership.encode(&mut encoder);
         self.history.encode(&mut encoder);
     }
 
@@ -71,6 +92,7 @@ impl Meta {
                 time_ms: decoder.u64("time")?,
                 digest: Digest(decoder.u64("hash")?),
                 requests: (decoder.u64("first request")?, decoder.u64("next request")?),
+                membership: Arc::new(Membership::decode(&mut decoder)?),
                 history: History::decode(&mut decoder)?,
             };
             decoder.finish()?;

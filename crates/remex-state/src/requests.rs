@@ -54,7 +54,8 @@ impl Remembered {
         encoder.raw(&self.outcome);
     }
 
-    fn decode(row: Bytes) -> Result<Self, DecodeError> {
+    /// Reads the value of its row.
+    pub(crate) fn decode(row: Bytes) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(row);
         rows::check_version(&mut decoder)?;
         let key = decoder.bytes("request key")?;

@@ -28,6 +28,8 @@ pub(crate) const CHANGES: u8 = 3;
 pub(crate) const REQUESTS: u8 = 4;
 
 const VERSION: u8 = 1;
+/// The name of the version byte in errors.
+pub(crate) const VERSION_FIELD: &str = "row version";
 const FLAG_JSON: u8 = 1;
 
 /// Writes the key of a row of `current`.
@@ -79,8 +81,12 @@ pub(crate) fn parse_history_key(row: &[u8]) -> Result<(Bytes, Revision), Fatal> 
         key.extend_from_slice(rest);
         Some((Bytes::from(key), Revision(u64::from_be_bytes(*revision))))
     };
-    let unreadable = Fatal::Row { table: "history", source: DecodeError::Truncated("key") };
-    parse().ok_or(unreadable)
+    parse().ok_or_else(|| bad_key("history"))
+}
+
+/// The key of a row is not one of its table.
+pub(crate) fn bad_key(table: &'static str) -> Fatal {
+    Fatal::Row { table, source: DecodeError::Truncated("key") }
 }
 
 /// The revision at which a row of `history` was superseded; `None` if the key is not one.
@@ -99,6 +105,17 @@ pub(crate) fn numbered_key(table: u8, number: u64) -> [u8; 9] {
 pub(crate) fn number(row: &[u8]) -> Option<u64> {
     let number: &[u8; 8] = row.get(1..)?.try_into().ok()?;
     Some(u64::from_be_bytes(*number))
+}
+
+/// Whether nobody reads the row any more: what it holds lies behind the floor, or is a request
+/// before the first one that is remembered.
+pub(crate) fn is_behind(row: &[u8], floor: Revision, first_request: u64) -> bool {
+    match row.first() {
+        Some(&HISTORY) => superseded(row).is_some_and(|by| by <= floor),
+        Some(&CHANGES) => number(row).is_some_and(|by| by <= floor.get()),
+        Some(&REQUESTS) => number(row).is_some_and(|number| number < first_request),
+        _ => false,
+    }
 }
 
 /// Writes the value of a row of `current` or `history`:
@@ -183,9 +200,9 @@ pub(crate) fn put_version(encoder: &mut Encoder<'_>) {
 
 /// Takes the version byte that every row begins with.
 pub(crate) fn check_version(decoder: &mut Decoder) -> Result<(), DecodeError> {
-    match decoder.u8("row version")? {
+    match decoder.u8(VERSION_FIELD)? {
         VERSION => Ok(()),
-        other => Err(DecodeError::Unknown { field: "row version", value: other.into() }),
+        other => Err(DecodeError::Unknown { field: VERSION_FIELD, value: other.into() }),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use remex_engine::{Direction, Engine};
-use remex_model::{Index, Revision, Term};
+use remex_model::{Index, Membership, Revision, Term};
 
 use crate::buffer::Buffer;
 use crate::error::Fatal;
@@ -62,15 +62,7 @@ impl Droppable {
 
     fn drops(&self, row: &[u8]) -> bool {
         let floor = Revision(self.floor.load(Ordering::Acquire));
-        match row.first() {
-            Some(&rows::HISTORY) => rows::superseded(row).is_some_and(|by| by <= floor),
-            Some(&rows::CHANGES) => rows::number(row).is_some_and(|by| by <= floor.get()),
-            Some(&rows::REQUESTS) => {
-                let first = self.first_request.load(Ordering::Acquire);
-                rows::number(row).is_some_and(|number| number < first)
-            }
-            _ => false,
-        }
+        rows::is_behind(row, floor, self.first_request.load(Ordering::Acquire))
     }
 }
 
@@ -89,15 +81,30 @@ pub struct State<E> {
 }
 
 impl<E: Engine> State<E> {
-    /// Opens the state that the engine holds; an empty engine holds a fresh store. The log must be
-    /// applied from the entry behind [`State::applied`] on.
+    /// Opens the state that the engine holds. The log must be applied from the entry behind
+    /// [`State::applied`] on.
+    ///
+    /// An empty engine becomes that of a cluster `founded` with this membership: the state at
+    /// index 1 and term 1, written to the engine at once. Without one it is fresh: nothing is
+    /// applied and nobody is a member, so that only a snapshot can bring it into a cluster. If the
+    /// engine holds anything, `founded` is not looked at.
     ///
     /// # Errors
-    /// If the engine cannot be read, is damaged, or was written by a newer version.
-    pub fn open(engine: Arc<E>, options: Options) -> Result<Self, Fatal> {
-        let meta = match engine.get(&[rows::META])? {
-            Some(row) => Meta::decode(row)?,
-            None => Meta::new(),
+    /// If the engine cannot be read or written, is damaged, or was written by a newer version.
+    pub fn open(
+        engine: Arc<E>,
+        options: Options,
+        founded: Option<Membership>,
+    ) -> Result<Self, Fatal> {
+        let meta = match (engine.get(&[rows::META])?, founded) {
+            (Some(row), _) => Meta::decode(row)?,
+            (None, Some(membership)) => {
+                let (meta, mut row) = (Meta::founded(membership), Vec::new());
+                meta.encode(&mut row);
+                engine.ingest(&mut |sink| sink.put(&[rows::META], &row))?;
+                meta
+            }
+            (None, None) => Meta::new(),
         };
         let requests = read_requests(&*engine, &options, meta.requests)?;
         let droppable =
@@ -134,6 +141,12 @@ impl<E: Engine> State<E> {
     #[must_use]
     pub fn durable(&self) -> Index {
         self.durable
+    }
+
+    /// Who belongs to the cluster, as of [`State::applied`].
+    #[must_use]
+    pub fn membership(&self) -> Arc<Membership> {
+        Arc::clone(&self.meta.membership)
     }
 
     /// The store's revision.

@@ -7,6 +7,7 @@
 //! and the change log names the key once.
 
 mod condition;
+mod membership;
 mod write;
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Fatal;
 use crate::state::State;
+
+pub use membership::AppliedMembership;
 
 /// What applying one entry came to.
 #[derive(Debug)]
@@ -50,12 +53,7 @@ impl<E: Engine> State<E> {
     /// # Errors
     /// If the entry is not the next one or cannot be understood, or if the engine fails.
     pub fn apply(&mut self, index: Index, term: Term, payload: Bytes) -> Result<Applied, Fatal> {
-        if self.poisoned {
-            return Err(Fatal::Poisoned);
-        }
-        if index != self.meta.applied.next() {
-            return Err(Fatal::Gap { applied: self.meta.applied, got: index });
-        }
+        self.check_next(index)?;
         let mut applied =
             Applied { outcomes: Vec::new(), changes: Vec::new(), revision: self.meta.revision };
         self.poisoned = true;
@@ -81,6 +79,17 @@ impl<E: Engine> State<E> {
         self.poisoned = false;
         applied.revision = self.meta.revision;
         Ok(applied)
+    }
+
+    /// Checks that an entry is the next one, and that the one before it was applied whole.
+    fn check_next(&self, index: Index) -> Result<(), Fatal> {
+        if self.poisoned {
+            return Err(Fatal::Poisoned);
+        }
+        if index != self.meta.applied.next() {
+            return Err(Fatal::Gap { applied: self.meta.applied, got: index });
+        }
+        Ok(())
     }
 
     /// Carries out a command, whose encoded form is `bytes`, unless it was before.

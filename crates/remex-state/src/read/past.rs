@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use remex_engine::{Direction, Engine, Row, Rows};
-use remex_model::{DecodeError, Record, Revision};
+use remex_model::{Record, Revision};
 
 use super::merge::{Bounds, Found};
 use crate::buffer::Seen;
@@ -154,9 +154,8 @@ impl<'a, E: Engine> Groups<'a, E> {
                 return Ok((key, record.map_or(Seen::Absent, Seen::Record)));
             }
             let (row_key, value) = row?;
-            let unreadable =
-                || Fatal::Row { table: "history", source: DecodeError::Truncated("key") };
-            best.offer(rows::superseded(&row_key).ok_or_else(unreadable)?, value);
+            let superseded = rows::superseded(&row_key);
+            best.offer(superseded.ok_or_else(|| rows::bad_key("history"))?, value);
         }
         Ok((key, best.record()?.map_or(Seen::Absent, Seen::Record)))
     }

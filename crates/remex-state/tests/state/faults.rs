@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use remex_engine::{Direction, DropFilter, Engine, EngineError, MemoryEngine, RowSink, Rows};
+use remex_engine::{
+    Direction, DropFilter, Engine, EngineError, MemoryEngine, RowSink, Rows, Scrub,
+};
 use remex_model::{Command, DecodeError, Index, RequestKey, Term, Value};
 use remex_state::{Fatal, Options, ReadError, State};
 
@@ -16,7 +18,7 @@ fn put(key: &str) -> Command {
 }
 
 fn open(engine: &Arc<MemoryEngine>) -> Result<State<MemoryEngine>, Fatal> {
-    State::open(Arc::clone(engine), uncached())
+    State::open(Arc::clone(engine), uncached(), None)
 }
 
 fn flush<E: Engine>(state: &mut State<E>) {
@@ -149,6 +151,10 @@ impl Engine for Failing {
         self.engine.compact()
     }
 
+    fn scrub(&self) -> Scrub {
+        self.engine.scrub()
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.engine.disk_bytes()
     }
@@ -158,7 +164,7 @@ impl Engine for Failing {
 fn a_disk_that_fails_is_fatal_and_never_an_answer() {
     let engine = Failing { engine: MemoryEngine::new(), fails: AtomicBool::new(false) };
     let engine = Arc::new(engine);
-    let mut state = State::open(Arc::clone(&engine), uncached()).unwrap();
+    let mut state = State::open(Arc::clone(&engine), uncached(), None).unwrap();
     state.apply(Index(1), Term(1), batch(1, &[put("a"), put("b")])).unwrap();
     flush(&mut state);
     state.apply(Index(2), Term(1), batch(1, &[put("b")])).unwrap();

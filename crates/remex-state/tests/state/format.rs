@@ -49,7 +49,7 @@ fn entries() -> Vec<bytes::Bytes> {
 #[expect(clippy::disallowed_methods, reason = "the fixture is a file")]
 fn rows_of_version_1_are_what_they_were() {
     let engine = Arc::new(MemoryEngine::new());
-    let mut state = State::open(Arc::clone(&engine), Options::default()).unwrap();
+    let mut state = State::open(Arc::clone(&engine), Options::default(), None).unwrap();
     for payload in entries() {
         state.apply(state.applied().next(), Term(3), payload).unwrap();
     }
@@ -84,7 +84,7 @@ fn rows_of_version_1_are_read() {
         Ok(())
     };
     engine.ingest(&mut fill).unwrap();
-    let mut state = State::open(Arc::new(engine), Options::default()).unwrap();
+    let mut state = State::open(Arc::new(engine), Options::default(), None).unwrap();
     assert_eq!((state.applied(), state.applied_term()), (Index(2), Term(3)));
     assert_eq!(state.revision(), Revision(3));
     let get = |state: &State<_>, key: &[u8], at| {

@@ -185,7 +185,7 @@ impl<E: Engine> Run<'_, E> {
         self.frozen = None;
         self.state = None;
         let engine = (self.crash)(self.engine.take());
-        let mut state = State::open(Arc::clone(&engine), self.options).unwrap();
+        let mut state = State::open(Arc::clone(&engine), self.options, None).unwrap();
         assert_eq!(state.applied(), state.durable());
         while let Some(payload) = self.log.get(usize::try_from(state.applied().get()).unwrap()) {
             state.apply(state.applied().next(), Term(1), payload.clone()).unwrap();
@@ -282,8 +282,8 @@ fn run<E: Engine>(
     let mut rng = Rng::with_seed(seed);
     let options = options(&mut rng);
     let engine = crash(None);
-    let state = State::open(Arc::clone(&engine), options).unwrap();
-    let twin = State::open(Arc::new(MemoryEngine::new()), options).unwrap();
+    let state = State::open(Arc::clone(&engine), options, None).unwrap();
+    let twin = State::open(Arc::new(MemoryEngine::new()), options, None).unwrap();
     let model = Model::new(options.request_keys_max);
     let (state, engine) = (Some(state), Some(engine));
     let mut run =

@@ -109,7 +109,7 @@ impl<'a> Line<'a> {
 impl Runner {
     fn new(options: Options) -> Self {
         let engine = Arc::new(MemoryEngine::new());
-        let state = State::open(Arc::clone(&engine), options).unwrap();
+        let state = State::open(Arc::clone(&engine), options, None).unwrap();
         Self { options, engine, state, frozen: None, log: Vec::new() }
     }
 
@@ -187,7 +187,7 @@ impl Runner {
                 let hash = self.state.hash();
                 self.frozen = None;
                 self.engine = Arc::new(self.engine.image());
-                self.state = State::open(Arc::clone(&self.engine), self.options).unwrap();
+                self.state = State::open(Arc::clone(&self.engine), self.options, None).unwrap();
                 let opened = self.state.applied();
                 for payload in &self.log[usize::try_from(opened.get()).unwrap()..] {
                     let index = self.state.applied().next();

@@ -1,12 +1,10 @@
 //! Appending: entries and hard state become groups, each one write to the disk.
 
 use crate::contents::Place;
-use crate::error::failed;
+use crate::error::{directory_failed, failed, failed_at, full_or_io};
 use crate::format::{
     BLOCK_BYTES, ENTRY_BYTES_MIN, GROUP_HEADER_BYTES, Header, LEAD_BYTES_MAX, Record,
 };
-use crate::segment::install;
-use crate::spare::draw_salt;
 use crate::{Disk, DiskFile, HardState, Log, LogEntry, LogError, Position};
 
 /// A group is closed when it would grow beyond this: reading one entry reads its whole group.
@@ -32,8 +30,8 @@ impl<D: Disk> Log<D> {
     /// appended may be there, and the hard state may be there without its entries.
     ///
     /// # Errors
-    /// [`LogError::EntryTooLarge`], [`LogError::NotContiguous`] and [`LogError::Full`] leave the
-    /// log as it was; [`LogError::Io`] poisons it.
+    /// [`LogError::EntryTooLarge`], [`LogError::NotContiguous`] and [`LogError::Full`] (but see
+    /// there) leave the log as it was; [`LogError::Io`] poisons it.
     pub fn append(
         &mut self,
         hard_state: Option<HardState>,
@@ -53,9 +51,15 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// Empties the log: a snapshot up to and including the entry `position` is durable elsewhere,
-    /// and the next entry appended follows it. Durable after [`Log::sync`], like any append;
-    /// then [`Log::trim`] gives the old segments back.
+    /// Empties the log: the state up to and including the entry `position` is durable elsewhere
+    /// (a snapshot, or what a cluster was founded with), and the next entry appended follows it.
+    /// It is one group: a crash before [`Log::sync`] has returned leaves the old log or the new
+    /// one, with the hard state that belongs to it. After the sync [`Log::trim_job`] gives the old
+    /// segments back, whatever it is asked to keep.
+    ///
+    /// Nothing of the old log counts any more, not even what followed `position`. So a log that
+    /// holds this very entry, of the same term, needs no emptying and is not to be emptied: what
+    /// follows may have been acknowledged. Trimming is enough there.
     ///
     /// # Errors
     /// [`LogError::Full`] leaves the log as it was; [`LogError::Io`] poisons it.
@@ -182,10 +186,12 @@ impl<D: Disk> Log<D> {
             Place { sequence: segment.sequence, offset: self.end, bytes: self.buffer.len() };
         let group = self.buffer.finish(segment.salt, self.end, self.synced);
         let written = group.len() as u64;
-        segment.file.write_all_at(group, self.end).map_err(failed("write", &segment.name))?;
+        let result = segment.file.write_all_at(group, self.end);
+        result.map_err(failed_at("write", &segment.name, self.end))?;
         self.end += written;
         self.proven = self.synced;
         for record in lead {
+            self.void_unsynced |= matches!(record, Record::Truncate(_) | Record::Start(_));
             self.contents.apply(record);
         }
         for entry in entries {
@@ -202,6 +208,7 @@ impl<D: Disk> Log<D> {
             segment.file.sync().map_err(failed("sync", &segment.name))?;
             self.synced = self.end;
         }
+        self.void_unsynced = false;
         Ok(())
     }
 
@@ -210,21 +217,28 @@ impl<D: Disk> Log<D> {
     /// The old segment is synced first, so everything that the new header says about it is
     /// durable before the header is. The seal comes last: whoever finds it knows that the next
     /// segment existed.
+    ///
+    /// As long as the spare has not got its name a full disk changes nothing. A directory that
+    /// cannot be synced always ends it, even for lack of space: with the new name durable a later
+    /// group in the old segment would be lost, without it one in the new segment.
     fn rotate(&mut self) -> Result<(), LogError> {
         self.sync_active()?;
-        let spare = self.spares.pop().expect("append reserved a spare");
-        let salt = draw_salt(&mut self.salts, &spare)?;
+        let active = self.segments.back_mut().expect("a log has at least one segment");
+        active.end = self.end;
+        let spare = self.spares.last_mut().expect("append reserved a spare");
         let header = Header {
             owner: self.options.owner,
-            sequence: self.active().sequence + 1,
-            salt,
-            previous: Some(self.active().as_previous(self.end)),
+            sequence: active.sequence + 1,
+            salt: spare.draw_salt(&mut self.salts),
+            previous: Some(active.as_previous()),
             base: self.contents.last(),
             hard_state: self.contents.hard_state,
             segment_bytes: spare.bytes,
             synced_to: BLOCK_BYTES,
         };
-        let next = install(&*self.disk, spare, &header)?;
+        spare.install(&*self.disk, &header).map_err(full_or_io)?;
+        self.disk.sync_dir().map_err(directory_failed("sync"))?;
+        let next = self.spares.pop().expect("append reserved a spare").into_segment(&header);
         self.write_group(&[Record::Seal(next.sequence)], &[])?;
         self.sync_active()?;
         self.segments.push_back(next);

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::error::{IoFailure, failed_at};
+
 /// One directory of files: the only way from the log to a disk.
 ///
 /// A file operation is durable only after [`DiskFile::sync`], a change of names only after
@@ -9,6 +11,9 @@ use std::io;
 pub trait Disk: Send + Sync + 'static {
     /// An open file of this directory. It stays usable when its name changes.
     type File: DiskFile;
+
+    /// Where the directory is, for messages to people.
+    fn place(&self) -> String;
 
     /// The names of all files, in any order.
     ///
@@ -83,19 +88,21 @@ pub trait DiskFile: Send + Sync + 'static {
     }
 }
 
-/// Reads until `buffer` is full or the file ends; returns how many bytes were read.
+/// Reads until `buffer` is full or the file ends; returns how many bytes were read. `name` is that
+/// of the file, for the error.
 pub(crate) fn read_full<F: DiskFile>(
     file: &F,
+    name: &str,
     mut buffer: &mut [u8],
     mut offset: u64,
-) -> io::Result<usize> {
+) -> Result<usize, IoFailure> {
     let mut total = 0;
     while !buffer.is_empty() {
         let count = match file.read_at(buffer, offset) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(failed_at("read", name, offset)(error)),
         };
         total += count;
         offset += count as u64;

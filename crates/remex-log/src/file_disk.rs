@@ -42,6 +42,10 @@ impl FileDisk {
 impl Disk for FileDisk {
     type File = File;
 
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for item in fs::read_dir(&self.path)? {

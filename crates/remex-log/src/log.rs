@@ -27,8 +27,12 @@ pub struct Log<D: Disk> {
     pub(crate) spares: Vec<Spare<D>>,
     /// The greatest number used for a spare's name.
     pub(crate) spare_number: u64,
-    /// Shared with the spare that is being made, if one is.
+    /// Shared with each spare that is on its way.
     pub(crate) on_its_way: Arc<()>,
+    /// Shared with the [`crate::TrimJob`] that was handed out, until its result is back.
+    pub(crate) trimming: Arc<()>,
+    /// A record that makes entries void has been written and is not synced.
+    pub(crate) void_unsynced: bool,
     pub(crate) buffer: GroupBuffer,
     /// Set before the first change and cleared after the last one of every operation that
     /// changes files, so that it stays set when one fails.
@@ -49,7 +53,7 @@ impl<D: Disk> fmt::Debug for Log<D> {
 
 impl<D: Disk> Log<D> {
     /// Index of the first entry held; one more than [`Log::last_index`] if there is none. Whole
-    /// segments are trimmed, so it may lie well before the last [`Log::trim`].
+    /// segments are trimmed, so it may lie well before what [`Log::trim_job`] was asked for.
     #[must_use]
     pub fn first_index(&self) -> u64 {
         self.contents.first_index()
@@ -87,8 +91,16 @@ impl<D: Disk> Log<D> {
     /// a full disk would refuse. Admission may ask it before it lets a write in.
     #[must_use]
     pub fn room_bytes(&self) -> u64 {
-        let spare = self.options.segment_size() - 2 * BLOCK_BYTES;
-        self.room() + spare * self.spares.len() as u64
+        let spares: u64 = self.spares.iter().map(|spare| spare.bytes - 2 * BLOCK_BYTES).sum();
+        self.room() + spares
+    }
+
+    /// Bytes of groups in the segments behind the oldest.
+    pub(crate) fn bytes_behind_oldest(&self) -> u64 {
+        let last = self.segments.len() - 1;
+        let sealed = self.segments.iter().take(last).skip(1);
+        let sealed: u64 = sealed.map(|segment| segment.end - BLOCK_BYTES).sum();
+        if last == 0 { 0 } else { sealed + self.end - BLOCK_BYTES }
     }
 
     /// Bytes left for groups in the last segment; one block stays free for its seal.

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use crate::contents::Group;
 use crate::disk::read_full;
-use crate::error::failed;
 use crate::format::{GroupHeader, Record, records};
 use crate::{Corruption, Disk, Log, LogEntry, LogError};
 
@@ -63,8 +62,8 @@ impl<D: Disk> Log<D> {
             reason: reason.to_owned(),
         };
         let mut buffer = vec![0; place.bytes];
-        let count = read_full(&segment.file, &mut buffer, place.offset)
-            .map_err(|error| LogError::Read(failed("read", &segment.name)(error)))?;
+        let count = read_full(&segment.file, &segment.name, &mut buffer, place.offset)
+            .map_err(LogError::Read)?;
         if count < place.bytes {
             return Err(corrupt("the file ends inside of a group").into());
         }

@@ -1,6 +1,6 @@
 //! Segment files: names, and how a file becomes a segment.
 
-use crate::error::{IoFailure, directory_failed, failed};
+use crate::error::{IoFailure, failed, failed_at};
 use crate::format::{Header, Previous};
 use crate::{Disk, DiskFile, Spare};
 
@@ -15,12 +15,15 @@ pub(crate) struct Segment<F> {
     pub(crate) file: F,
     /// Length of the file.
     pub(crate) bytes: u64,
+    /// Where its groups end and its seal stands. Of the segment that is appended to,
+    /// [`crate::Log::end`] says it.
+    pub(crate) end: u64,
 }
 
 impl<F> Segment<F> {
-    /// What the next segment says about this one if its groups end at `end`.
-    pub(crate) fn as_previous(&self, end: u64) -> Previous {
-        Previous { sequence: self.sequence, salt: self.salt, end }
+    /// What the next segment says about this one.
+    pub(crate) fn as_previous(&self) -> Previous {
+        Previous { sequence: self.sequence, salt: self.salt, end: self.end }
     }
 }
 
@@ -56,19 +59,27 @@ pub(crate) fn spare_name(number: u64) -> String {
     format!("{number:016x}{SPARE_SUFFIX}")
 }
 
-/// Makes a spare the segment that `header` describes. Groups before `header.synced_to` have been
-/// written by the caller; they become durable together with the header, before the file gets its
-/// name. So a file named as a segment is always a whole one.
-pub(crate) fn install<D: Disk>(
-    disk: &D,
-    spare: Spare<D>,
-    header: &Header,
-) -> Result<Segment<D::File>, IoFailure> {
-    let name = segment_name(header.sequence);
-    let Spare { file, name: spare_name, bytes, .. } = spare;
-    file.write_all_at(&header.encode(), 0).map_err(failed("write the header of", &spare_name))?;
-    file.sync().map_err(failed("sync", &spare_name))?;
-    disk.rename(&spare_name, &name).map_err(failed("rename a spare to", &name))?;
-    disk.sync_dir().map_err(directory_failed("sync"))?;
-    Ok(Segment { sequence: header.sequence, salt: header.salt, name, file, bytes })
+impl<D: Disk> Spare<D> {
+    /// Gives the spare the header and the name of a segment. Groups before `header.synced_to` have
+    /// been written by the caller; they become durable together with the header, before the file
+    /// gets its name. So a file named as a segment is always a whole one.
+    ///
+    /// If it fails the file is a spare as before. Otherwise the caller syncs the directory, and
+    /// goes on with [`Spare::into_segment`] only if that succeeds: after a failure nobody knows
+    /// under which name a crash would leave the file.
+    pub(crate) fn install(&mut self, disk: &D, header: &Header) -> Result<(), IoFailure> {
+        self.salt = header.salt;
+        let written = self.file.write_all_at(&header.encode(), 0);
+        written.map_err(failed_at("write the header of", &self.name, 0))?;
+        self.file.sync().map_err(failed("sync", &self.name))?;
+        let name = segment_name(header.sequence);
+        disk.rename(&self.name, &name).map_err(failed("rename a spare to", &name))
+    }
+
+    /// The segment that the spare has become.
+    pub(crate) fn into_segment(self, header: &Header) -> Segment<D::File> {
+        let Self { file, bytes, .. } = self;
+        let (sequence, salt) = (header.sequence, header.salt);
+        Segment { sequence, salt, name: segment_name(sequence), file, bytes, end: header.synced_to }
+    }
 }

@@ -4,12 +4,10 @@
 //! makes it short and steady. So the blocks are made ahead, outside of the writer's way.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use crate::error::{IoFailure, failed};
-use crate::format::Header;
-use crate::segment::spare_name;
+use crate::error::{IoFailure, failed, failed_at, full_or_io};
+use crate::segment::{Segment, spare_name};
 use crate::split_mix::SplitMix;
 use crate::{Disk, DiskFile, Log, LogError};
 
@@ -25,8 +23,25 @@ pub struct Spare<D: Disk> {
     pub(crate) file: D::File,
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    /// What stands where a segment has its salt, so that the next one can be made to differ.
+    pub(crate) salt: u64,
     /// Held while the spare is on its way to the log, see [`Log::spare_job`].
     pub(crate) on_its_way: Option<Arc<()>>,
+}
+
+impl<D: Disk> Spare<D> {
+    /// The file of a segment that has been released and is called `name` now.
+    pub(crate) fn recycled(name: String, segment: Segment<D::File>) -> Self {
+        let Segment { salt, file, bytes, .. } = segment;
+        Self { file, name, bytes, salt, on_its_way: None }
+    }
+
+    /// Draws a salt that the file has not had before, even if the seed of [`crate::Options`]
+    /// repeats: it depends on the salt that stands there.
+    pub(crate) fn draw_salt(&self, salts: &mut SplitMix) -> u64 {
+        salts.stir(self.salt);
+        salts.next()
+    }
 }
 
 impl<D: Disk> fmt::Debug for Spare<D> {
@@ -63,14 +78,6 @@ impl<D: Disk> SpareJob<D> {
     }
 }
 
-/// Tells a full disk, which may pass, from a broken one.
-pub(crate) fn full_or_io(failure: IoFailure) -> LogError {
-    match failure.source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LogError::Full(failure),
-        _ => LogError::Io(failure),
-    }
-}
-
 /// Makes a file of `bytes` zeros and syncs it.
 pub(crate) fn make<D: Disk>(disk: &D, name: String, bytes: u64) -> Result<Spare<D>, IoFailure> {
     let made = fill(disk, &name, bytes);
@@ -79,7 +86,7 @@ pub(crate) fn make<D: Disk>(disk: &D, name: String, bytes: u64) -> Result<Spare<
         // and is removed when the log is opened, so a failure here changes nothing.
         drop(disk.remove(&name));
     }
-    Ok(Spare { file: made?, name, bytes, on_its_way: None })
+    Ok(Spare { file: made?, name, bytes, salt: 0, on_its_way: None })
 }
 
 fn fill<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, IoFailure> {
@@ -91,7 +98,7 @@ fn fill<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, IoFailure>
         let left =
             usize::try_from(bytes - offset).map_or(piece_bytes, |left| left.min(piece_bytes));
         let piece = zeros.split_at(left).0;
-        file.write_all_at(piece, offset).map_err(failed("fill", name))?;
+        file.write_all_at(piece, offset).map_err(failed_at("fill", name, offset))?;
         offset += left as u64;
         if offset - synced >= FILL_SYNC_BYTES || offset == bytes {
             file.sync().map_err(failed("sync", name))?;
@@ -101,23 +108,13 @@ fn fill<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, IoFailure>
     Ok(file)
 }
 
-/// Draws a salt that the file has not had before, even if the seed of [`crate::Options`] repeats:
-/// it depends on the salt that stands there.
-pub(crate) fn draw_salt<D: Disk>(salts: &mut SplitMix, spare: &Spare<D>) -> Result<u64, IoFailure> {
-    let mut old = [0; 8];
-    crate::disk::read_full(&spare.file, &mut old, Header::SALT_OFFSET)
-        .map_err(failed("read", &spare.name))?;
-    salts.stir(u64::from_le_bytes(old));
-    Ok(salts.next())
-}
-
 impl<D: Disk> Log<D> {
-    /// Work for a background thread if the log has fewer spares than [`crate::Options::spares`]
-    /// and none is being made. Without it the log makes each new segment inside of
-    /// [`Log::append`], which then takes as long as writing a whole segment.
+    /// Work for a background thread if the log has fewer spares than [`crate::Options::spares`],
+    /// those on their way included. Without it the log makes each new segment inside of
+    /// [`Log::append`], which then takes as long as writing a whole segment. Ask
+    /// [`Log::trim_job`] first: it costs nothing to use a file again.
     pub fn spare_job(&mut self) -> Option<SpareJob<D>> {
-        let being_made = Arc::strong_count(&self.on_its_way) > 1;
-        if self.poisoned || being_made || self.spares.len() >= self.options.spares {
+        if self.poisoned || !self.wants_spare() {
             return None;
         }
         Some(SpareJob {
@@ -131,6 +128,12 @@ impl<D: Disk> Log<D> {
     /// Takes a spare that a [`SpareJob`] of this log made.
     pub fn add_spare(&mut self, spare: Spare<D>) {
         self.spares.push(Spare { on_its_way: None, ..spare });
+    }
+
+    /// Whether there are fewer spares, those on their way included, than the caller asked for.
+    pub(crate) fn wants_spare(&self) -> bool {
+        let on_their_way = Arc::strong_count(&self.on_its_way) - 1;
+        self.spares.len() + on_their_way < self.options.spares
     }
 
     pub(crate) fn next_spare_name(&mut self) -> String {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::power::{Fate, Power};
-use super::{SECTOR_BYTES, not_found};
+use super::{SECTOR_BYTES, Survivors, not_found};
 use crate::split_mix::SplitMix;
 
 #[derive(Clone, Debug)]
@@ -98,10 +98,12 @@ impl Inode {
         self.visible = visible;
     }
 
-    fn power_cut(&mut self, dice: &mut SplitMix) {
-        // Nearly nothing, half or nearly everything survives, in different files differently.
-        let percent = [0, 10, 50, 90, 100].get(usize::try_from(dice.next() % 5).unwrap_or(0));
-        let percent = percent.copied().unwrap_or(50);
+    fn power_cut(&mut self, dice: &mut SplitMix, survivors: Survivors) {
+        // Of some: nearly nothing, half or nearly everything, in different files differently.
+        let percent = survivors.percent().unwrap_or_else(|| {
+            let percent = [0, 10, 50, 90, 100].get(usize::try_from(dice.next() % 5).unwrap_or(0));
+            percent.copied().unwrap_or(50)
+        });
         if self.visible.len() != self.durable.len() && dice.chance(percent) {
             self.durable.resize(self.visible.len(), 0);
         }
@@ -146,13 +148,15 @@ impl Image {
 
     pub(super) fn write(&mut self, inode: u64, bytes: &[u8], offset: u64) -> io::Result<()> {
         let fate = self.power.write();
-        let file = self.inodes.get_mut(&inode).ok_or_else(|| not_found("behind this one"))?;
+        let file = self.inodes.get(&inode).ok_or_else(|| not_found("behind this one"))?;
+        let length = file.visible.len();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         let end = offset + bytes.len();
-        if end > file.visible.len() {
-            self.power.check_growth()?;
-            file.visible.resize(end, 0);
+        if end > length {
+            self.check_growth(end - length)?;
         }
+        let file = self.inodes.get_mut(&inode).ok_or_else(|| not_found("behind this one"))?;
+        file.visible.resize(length.max(end), 0);
         for number in offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES) {
             if fate != Fate::Done && self.dice.chance(50) {
                 continue;
@@ -189,12 +193,21 @@ impl Image {
         }
     }
 
-    pub(super) fn power_cut(&mut self) {
+    /// Whether there is space for a new file, or for `more` bytes.
+    pub(super) fn check_growth(&self, more: usize) -> io::Result<()> {
+        let named = self.names.values().filter_map(|number| self.inodes.get(number));
+        let used = || named.map(|inode| inode.visible.len()).sum::<usize>();
+        let full = self.power.full
+            || self.power.capacity.is_some_and(|capacity| (used() + more) as u64 > capacity);
+        if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    pub(super) fn power_cut(&mut self, bytes: Survivors, names: Survivors) {
         for inode in self.inodes.values_mut() {
-            inode.power_cut(&mut self.dice);
+            inode.power_cut(&mut self.dice, bytes);
         }
         for change in std::mem::take(&mut self.name_changes) {
-            if self.dice.chance(50) {
+            if self.dice.chance(names.percent().unwrap_or(50)) {
                 change.apply(&mut self.durable_names);
             }
         }

@@ -31,6 +31,28 @@ use crate::{Disk, DiskFile};
 /// Bytes that are written as a whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
 
+/// What survives a power cut of all that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survivors {
+    /// Nothing.
+    None,
+    /// Each sector, each change of names, or not: the seed decides.
+    Some,
+    /// Everything.
+    All,
+}
+
+impl Survivors {
+    /// The chance of each, if it is the same for all.
+    fn percent(self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Some => None,
+            Self::All => Some(100),
+        }
+    }
+}
+
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
 pub struct MemoryDisk {
@@ -77,7 +99,13 @@ impl MemoryDisk {
     /// The power is cut and comes back: what was not synced is lost, torn or there, and every open
     /// file gives errors from now on. Planned faults are forgotten.
     pub fn power_cut(&self) {
-        lock(&self.image).power_cut();
+        self.power_cut_with(Survivors::Some, Survivors::Some);
+    }
+
+    /// Like [`MemoryDisk::power_cut`], but it is said which of the written sectors, and which
+    /// changes of names, survive although they were not synced.
+    pub fn power_cut_with(&self, bytes: Survivors, names: Survivors) {
+        lock(&self.image).power_cut(bytes, names);
     }
 
     /// The process is killed: the page cache stays as it is, every open file gives errors from now
@@ -116,6 +144,12 @@ impl MemoryDisk {
     /// While it is full, no file can be made or grow; what exists can be overwritten.
     pub fn set_full(&self, full: bool) {
         lock(&self.image).power.full = full;
+    }
+
+    /// How many bytes all files together can have, without a limit at first. Overwriting always
+    /// works.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        lock(&self.image).power.capacity = bytes;
     }
 
     /// Whether a planned power cut has happened and the power is not back yet.
@@ -174,6 +208,10 @@ fn not_found(name: &str) -> io::Error {
 impl Disk for MemoryDisk {
     type File = MemoryFile;
 
+    fn place(&self) -> String {
+        "a directory in memory".to_owned()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let image = lock(&self.image);
         image.power.check()?;
@@ -183,7 +221,7 @@ impl Disk for MemoryDisk {
     fn create(&self, name: &str) -> io::Result<MemoryFile> {
         let mut image = lock(&self.image);
         image.power.change_names()?;
-        image.power.check_growth()?;
+        image.check_growth(0)?;
         let inode = image.add_inode(Inode::default());
         image.change_name(NameChange::Link { name: name.to_owned(), inode });
         Ok(MemoryFile { image: Arc::clone(&self.image), inode, boot: image.boot })

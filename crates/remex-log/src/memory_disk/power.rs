@@ -13,6 +13,8 @@ pub(super) struct Power {
     pub(super) fail_sync_at: Option<u64>,
     pub(super) is_cut: bool,
     pub(super) full: bool,
+    /// Bytes that all files together can have; no limit if none.
+    pub(super) capacity: Option<u64>,
 }
 
 /// How an operation ends.
@@ -32,10 +34,6 @@ impl Power {
 
     pub(super) fn check(&self) -> io::Result<()> {
         if self.is_cut { Err(Self::no_power()) } else { Ok(()) }
-    }
-
-    pub(super) fn check_growth(&self) -> io::Result<()> {
-        if self.full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     /// Counts a change.

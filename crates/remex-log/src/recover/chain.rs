@@ -36,7 +36,8 @@ pub(super) struct Linked<F> {
 pub(super) fn find<D: Disk>(disk: &D, options: &Options) -> Result<Directory<D::File>, OpenError> {
     let mut spares = Vec::new();
     let mut sequences = Vec::new();
-    for name in disk.list().map_err(directory_failed("list"))? {
+    let names = disk.list().map_err(directory_failed("list")).map_err(OpenError::Read)?;
+    for name in names {
         match Name::parse(&name) {
             Name::Segment(sequence) => sequences.push(sequence),
             Name::Spare(number) => spares.push(number),
@@ -63,10 +64,10 @@ fn read_header<D: Disk>(
 ) -> Result<Linked<D::File>, OpenError> {
     let name = segment_name(sequence);
     let corrupt = |reason: String| Corruption { file: name.clone(), offset: 0, reason };
-    let file = disk.open(&name).map_err(failed("open", &name))?;
-    let bytes = file.len().map_err(failed("measure", &name))?;
+    let file = disk.open(&name).map_err(failed("open", &name)).map_err(OpenError::Read)?;
+    let bytes = file.len().map_err(failed("measure", &name)).map_err(OpenError::Read)?;
     let mut block = vec![0; BLOCK];
-    let count = read_full(&file, &mut block, 0).map_err(failed("read", &name))?;
+    let count = read_full(&file, &name, &mut block, 0).map_err(OpenError::Read)?;
     if count < BLOCK {
         return Err(corrupt("the file ends inside of the segment header".into()).into());
     }
@@ -94,7 +95,8 @@ fn read_header<D: Disk>(
     if header.synced_to < BLOCK_BYTES || header.synced_to > bytes {
         return Err(corrupt("the header names a synced end outside of the file".into()).into());
     }
-    let segment = Segment { sequence, salt: header.salt, name, file, bytes };
+    // How far its groups go is known only when its successor, or they themselves, have been read.
+    let segment = Segment { sequence, salt: header.salt, name, file, bytes, end: BLOCK_BYTES };
     Ok(Linked { segment, header })
 }
 
@@ -108,7 +110,7 @@ fn link<F>(last: Linked<F>, mut others: BTreeMap<u64, Linked<F>>) -> Result<Chai
         // taken over by it.
         let between = others.split_off(&previous.sequence.saturating_add(1));
         superseded.extend(between.into_values().map(|other| other.segment));
-        let Some(other) = others.remove(&previous.sequence) else {
+        let Some(mut other) = others.remove(&previous.sequence) else {
             break;
         };
         if other.header.salt != previous.salt || previous.end > other.segment.bytes {
@@ -116,6 +118,7 @@ fn link<F>(last: Linked<F>, mut others: BTreeMap<u64, Linked<F>>) -> Result<Chai
             let reason = format!("it is not the segment that {name} goes on from");
             return Err(Corruption { file, offset: 0, reason }.into());
         }
+        other.segment.end = previous.end;
         (name, next) = (other.segment.name.clone(), other.header.previous);
         older.push_front(other);
     }

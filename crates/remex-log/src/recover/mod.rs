@@ -8,23 +8,24 @@
 //!    new segment, which is synced before it gets its name.
 //!
 //! Until step 3 the disk is only read. A crash in step 3 leaves either the old directory and a
-//! useless spare, or the new one.
+//! useless spare, or the new one. `spares` finds room for step 3, on a full disk too.
 #![deny(clippy::indexing_slicing)]
 
 mod chain;
 mod replay;
 mod rewrite;
+mod spares;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use self::chain::{Chain, Linked};
 use self::replay::{Boundary, Ending, Replayed};
+use self::spares::Spares;
 use crate::contents::Contents;
-use crate::error::{IoFailure, directory_failed, failed};
+use crate::error::{IoFailure, directory_failed};
 use crate::format::{BLOCK_BYTES, GroupBuffer, Header};
-use crate::segment::{Segment, install, spare_name};
-use crate::spare::{draw_salt, make};
+use crate::segment::Segment;
 use crate::split_mix::SplitMix;
 use crate::{Disk, HardState, Log, OpenError, Options, Position, Spare};
 
@@ -62,7 +63,7 @@ impl<D: Disk> Log<D> {
     /// everything that it holds is durable.
     ///
     /// # Errors
-    /// [`OpenError`]; the disk holds what it held then.
+    /// [`OpenError`]; the disk holds what it held then, and the call may be repeated.
     pub fn open(disk: D, options: Options) -> Result<(Self, Recovered), OpenError> {
         let mut opening = Opening::new(disk, options);
         let directory = chain::find(&*opening.disk, &opening.options)?;
@@ -83,8 +84,6 @@ struct Opening<D: Disk> {
     disk: Arc<D>,
     options: Options,
     salts: SplitMix,
-    spares: Vec<Spare<D>>,
-    spare_number: u64,
 }
 
 /// The groups that a new segment is begun with, by their place in the old one.
@@ -93,28 +92,44 @@ struct Carried {
     to: u64,
 }
 
+impl Carried {
+    /// Length of the shortest segment that takes them: header and seal have a block each.
+    fn segment_bytes_min(&self) -> u64 {
+        self.to - self.from + 2 * BLOCK_BYTES
+    }
+}
+
 impl<D: Disk> Opening<D> {
     fn new(disk: D, options: Options) -> Self {
         let salts = SplitMix::new(options.seed);
-        Self { disk: Arc::new(disk), options, salts, spares: Vec::new(), spare_number: 0 }
+        Self { disk: Arc::new(disk), options, salts }
     }
 
     fn first_segment(&mut self, spares: Vec<u64>) -> Result<Log<D>, OpenError> {
-        self.take_spares(spares)?;
-        let spare = self.spare(0)?;
+        let mut spares = Spares::find(&self.disk, &self.options, spares)?;
+        let bytes = self.options.segment_size();
+        let refused = |failure| self.refused(failure, bytes);
+        let mut spare = match spares.take(0) {
+            Err(failure) if failure.is_full() => spares.take_any(bytes),
+            taken => taken,
+        }
+        .map_err(refused)?;
         let header = Header {
             owner: self.options.owner,
             sequence: 1,
-            salt: draw_salt(&mut self.salts, &spare)?,
+            salt: spare.draw_salt(&mut self.salts),
             previous: None,
             base: Position::default(),
             hard_state: HardState::default(),
             segment_bytes: spare.bytes,
             synced_to: BLOCK_BYTES,
         };
-        let segment = install(&*self.disk, spare, &header)?;
+        spare.install(&*self.disk, &header).map_err(|failure| self.refused(failure, bytes))?;
+        self.disk.sync_dir().map_err(directory_failed("sync"))?;
+        spares.remove_others()?;
         let contents = Contents::new(header.base, header.hard_state);
-        Ok(self.log(contents, VecDeque::from([segment]), BLOCK_BYTES))
+        let segments = VecDeque::from([spare.into_segment(&header)]);
+        Ok(self.log(contents, segments, spares, BLOCK_BYTES))
     }
 
     fn recover(
@@ -126,8 +141,8 @@ impl<D: Disk> Opening<D> {
         // From here on the disk is changed. The names first: if the process before this one
         // ended because it could not sync the directory, they are here but not yet durable.
         self.disk.sync_dir().map_err(directory_failed("sync"))?;
-        self.take_spares(spares)?;
-        let Chain { older, last, superseded } = chain;
+        let mut spares = Spares::find(&self.disk, &self.options, spares)?;
+        let Chain { older, mut last, superseded } = chain;
         let mut segments: VecDeque<_> = older.into_iter().map(|older| older.segment).collect();
         let mut recovered = Recovered { cut: ending.cut.clone(), ..Recovered::default() };
         let mut obsolete = superseded;
@@ -135,11 +150,12 @@ impl<D: Disk> Opening<D> {
         if ending.clean {
             segments.push_back(last.segment);
         } else {
-            let carried = carried(&ending, last.segment.bytes);
-            let (segment, new_end) = self.rewrite(&last, &ending, &carried)?;
+            let (carried, spare) = self.room_for_tail(&ending, last.segment.bytes, &mut spares)?;
+            last.segment.end = carried.from;
+            let segment = self.rewrite(&last, &ending, &carried, spare)?;
             contents.relocate(last.segment.sequence, carried.from, segment.sequence, BLOCK_BYTES);
             recovered.rewritten_bytes = carried.to - carried.from;
-            end = new_end;
+            end = segment.end;
             if carried.from > BLOCK_BYTES {
                 segments.push_back(last.segment);
             } else {
@@ -147,11 +163,39 @@ impl<D: Disk> Opening<D> {
             }
             segments.push_back(segment);
         }
-        let mut log = self.log(contents, segments, end);
+        spares.remove_others()?;
+        let mut log = self.log(contents, segments, spares, end);
         for segment in obsolete {
             log.recycle(segment)?;
         }
         Ok((log, recovered))
+    }
+
+    /// From where on the last segment is written again, and the spare for it. If the segment holds
+    /// little, that is from its first group on, so that the old file is free at once: a node that
+    /// restarts again and again would otherwise leave a nearly empty segment behind each time. On
+    /// a full disk it is only what must be, and whatever file takes it.
+    fn room_for_tail(
+        &self,
+        ending: &Ending,
+        last_bytes: u64,
+        spares: &mut Spares<D>,
+    ) -> Result<(Carried, Spare<D>), OpenError> {
+        let all = Carried { from: BLOCK_BYTES, to: ending.end };
+        let tail = Carried { from: ending.proven, to: ending.end };
+        let little = ending.end - BLOCK_BYTES <= last_bytes / 4
+            && all.segment_bytes_min() <= self.options.segment_size();
+        let preferred = if little { &all } else { &tail };
+        match spares.take(preferred.segment_bytes_min()) {
+            Ok(spare) if little => Ok((all, spare)),
+            Ok(spare) => Ok((tail, spare)),
+            Err(failure) if failure.is_full() => {
+                let bytes = tail.segment_bytes_min();
+                let taken = spares.take_any(bytes);
+                Ok((tail, taken.map_err(|failure| self.refused(failure, bytes))?))
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// Writes the carried groups into a new segment, which takes the place of everything in the
@@ -161,18 +205,18 @@ impl<D: Disk> Opening<D> {
         last: &Linked<D::File>,
         ending: &Ending,
         carried: &Carried,
-    ) -> Result<(Segment<D::File>, u64), OpenError> {
-        let bytes = carried.to - carried.from;
-        let spare = self.spare(2 * BLOCK_BYTES + bytes)?;
-        let salt = draw_salt(&mut self.salts, &spare)?;
+        mut spare: Spare<D>,
+    ) -> Result<Segment<D::File>, OpenError> {
+        let salt = spare.draw_salt(&mut self.salts);
         let (previous, state) = if carried.from > BLOCK_BYTES {
-            (Some(last.segment.as_previous(carried.from)), ending.proven_state)
+            (Some(last.segment.as_previous()), ending.proven_state)
         } else {
             let header = &last.header;
             (header.previous, Boundary { last: header.base, hard_state: header.hard_state })
         };
-        rewrite::copy_groups(&last.segment, carried.from..carried.to, &spare, salt)?;
-        let end = BLOCK_BYTES + bytes;
+        let bytes = spare.bytes;
+        let refused = |failure| self.refused(failure, bytes);
+        rewrite::copy_groups(&last.segment, carried.from..carried.to, &spare, salt, refused)?;
         let header = Header {
             owner: self.options.owner,
             sequence: last.segment.sequence + 1,
@@ -181,55 +225,31 @@ impl<D: Disk> Opening<D> {
             base: state.last,
             hard_state: state.hard_state,
             segment_bytes: spare.bytes,
-            synced_to: end,
+            synced_to: BLOCK_BYTES + (carried.to - carried.from),
         };
-        Ok((install(&*self.disk, spare, &header)?, end))
+        spare.install(&*self.disk, &header).map_err(refused)?;
+        self.disk.sync_dir().map_err(directory_failed("sync"))?;
+        Ok(spare.into_segment(&header))
     }
 
-    /// Keeps the spares that fit, removes all others.
-    fn take_spares(&mut self, numbers: Vec<u64>) -> Result<(), OpenError> {
-        let mut removed = false;
-        for number in numbers {
-            self.spare_number = self.spare_number.max(number);
-            let name = spare_name(number);
-            let file = self.disk.open(&name).map_err(failed("open", &name))?;
-            let bytes = crate::DiskFile::len(&file).map_err(failed("measure", &name))?;
-            // One more than wanted may be kept: recovery takes one.
-            let wanted = self.spares.len() <= self.options.spares;
-            if wanted && bytes == self.options.segment_size() {
-                self.spares.push(Spare { file, name, bytes, on_its_way: None });
-            } else {
-                drop(file);
-                self.disk.remove(&name).map_err(failed("remove", &name))?;
-                removed = true;
-            }
+    /// Tells a full disk, of which `bytes` were wanted, from a broken one.
+    fn refused(&self, source: IoFailure, bytes: u64) -> OpenError {
+        if source.is_full() {
+            OpenError::Full { directory: self.disk.place(), bytes, source }
+        } else {
+            OpenError::Io(source)
         }
-        if removed {
-            self.disk.sync_dir().map_err(directory_failed("sync"))?;
-        }
-        Ok(())
-    }
-
-    /// Takes a spare of at least `bytes_min`, or makes one.
-    fn spare(&mut self, bytes_min: u64) -> Result<Spare<D>, IoFailure> {
-        let size = self.options.segment_size();
-        if size >= bytes_min
-            && let Some(spare) = self.spares.pop()
-        {
-            return Ok(spare);
-        }
-        self.spare_number += 1;
-        let bytes = size.max(bytes_min.next_multiple_of(BLOCK_BYTES));
-        make(&*self.disk, spare_name(self.spare_number), bytes)
     }
 
     /// The log, all of it durable up to `end` of the last segment.
     fn log(
-        &mut self,
+        &self,
         contents: Contents,
         segments: VecDeque<Segment<D::File>>,
+        spares: Spares<D>,
         end: u64,
     ) -> Log<D> {
+        let (spares, spare_number) = spares.into_parts();
         Log {
             disk: Arc::clone(&self.disk),
             options: self.options.clone(),
@@ -239,19 +259,13 @@ impl<D: Disk> Opening<D> {
             end,
             synced: end,
             proven: end,
-            spares: std::mem::take(&mut self.spares),
-            spare_number: self.spare_number,
+            spares,
+            spare_number,
             on_its_way: Arc::new(()),
+            trimming: Arc::new(()),
+            void_unsynced: false,
             buffer: GroupBuffer::new(),
             poisoned: false,
         }
     }
-}
-
-/// From where on the last segment is written again. If it holds little, that is from its first
-/// group on, so that the old file is free at once: a node that restarts again and again would
-/// otherwise leave a nearly empty segment behind each time.
-fn carried(ending: &Ending, segment_bytes: u64) -> Carried {
-    let little = ending.end - BLOCK_BYTES <= segment_bytes / 4;
-    Carried { from: if little { BLOCK_BYTES } else { ending.proven }, to: ending.end }
 }

@@ -8,7 +8,6 @@ use super::Cut;
 use super::chain::{Chain, Linked};
 use crate::contents::{Contents, Place};
 use crate::disk::read_full;
-use crate::error::{IoFailure, failed};
 use crate::format::{BLOCK_BYTES, Frame, GROUP_HEADER_BYTES, GroupHeader, Record, records};
 use crate::segment::{Segment, segment_name};
 use crate::{Corruption, DiskFile, HardState, OpenError, Position};
@@ -55,8 +54,7 @@ pub(super) fn replay<F: DiskFile>(chain: &Chain<F>) -> Result<Replayed, OpenErro
     let mut contents = Contents::new(oldest.base, oldest.hard_state);
     let successors = chain.older.iter().skip(1).chain([&chain.last]);
     for (linked, next) in chain.older.iter().zip(successors) {
-        let end = next.header.previous.map_or(BLOCK_BYTES, |previous| previous.end);
-        replay_whole(&linked.segment, end, &mut contents)?;
+        replay_whole(&linked.segment, &mut contents)?;
         let begun = Boundary { last: next.header.base, hard_state: next.header.hard_state };
         if begun != Boundary::of(&contents) {
             let reason = "the header contradicts the segment before".to_owned();
@@ -68,14 +66,14 @@ pub(super) fn replay<F: DiskFile>(chain: &Chain<F>) -> Result<Replayed, OpenErro
     Ok(Replayed { contents, ending })
 }
 
-/// Reads a segment that has a successor: every group up to `end` was durable before the
-/// successor existed.
+/// Reads a segment that has a successor: every group up to the end that this one names was
+/// durable before it existed.
 fn replay_whole<F: DiskFile>(
     segment: &Segment<F>,
-    end: u64,
     contents: &mut Contents,
 ) -> Result<(), OpenError> {
     let mut reader = Reader::new(segment);
+    let end = segment.end;
     let mut offset = BLOCK_BYTES;
     while offset < end {
         let (header, payload) = match reader.group(offset, end)? {
@@ -233,14 +231,15 @@ impl<'a, F: DiskFile> Reader<'a, F> {
     }
 
     /// `count` bytes at `offset`, fewer at the end of the file.
-    fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], IoFailure> {
+    fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], OpenError> {
         let start = offset.checked_sub(self.window_offset).map(usize::try_from);
         let start = match start {
             Some(Ok(start)) if start.saturating_add(count) <= self.window.len() => start,
             Some(_) | None => {
                 self.window.resize(count.max(WINDOW_BYTES), 0);
-                let read = read_full(&self.segment.file, &mut self.window, offset)
-                    .map_err(failed("read", &self.segment.name))?;
+                let Segment { file, name, .. } = self.segment;
+                let read =
+                    read_full(file, name, &mut self.window, offset).map_err(OpenError::Read)?;
                 self.window.truncate(read);
                 self.window_offset = offset;
                 0

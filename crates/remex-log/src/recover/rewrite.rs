@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::replay::{Found, Reader};
-use crate::error::failed;
+use crate::error::{IoFailure, failed_at};
 use crate::format::{BLOCK_BYTES, GroupBuffer};
 use crate::segment::Segment;
 use crate::{Disk, DiskFile, OpenError, Spare};
@@ -18,6 +18,7 @@ pub(super) fn copy_groups<D: Disk>(
     range: Range<u64>,
     spare: &Spare<D>,
     salt: u64,
+    refused: impl Fn(IoFailure) -> OpenError,
 ) -> Result<(), OpenError> {
     let mut reader = Reader::new(old);
     let mut buffer = GroupBuffer::new();
@@ -35,7 +36,8 @@ pub(super) fn copy_groups<D: Disk>(
         let new_offset = offset - range.start + BLOCK_BYTES;
         // Nothing is durable yet when this is written; the segment's header will say more.
         let group = buffer.finish(salt, new_offset, BLOCK_BYTES);
-        spare.file.write_all_at(group, new_offset).map_err(failed("write", &spare.name))?;
+        let written = spare.file.write_all_at(group, new_offset);
+        written.map_err(failed_at("write", &spare.name, new_offset)).map_err(&refused)?;
         offset += header.bytes_padded();
     }
     Ok(())

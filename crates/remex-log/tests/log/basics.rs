@@ -3,7 +3,7 @@
 use remex_log::memory_disk::MemoryDisk;
 use remex_log::{Disk, FileDisk, HardState, Log, LogError, OpenError, Options, Owner, Position};
 
-use crate::{OWNER, entry, everything, open, small};
+use crate::{OWNER, entry, everything, open, small, trim};
 
 fn vote(term: u64, commit: u64) -> HardState {
     HardState { term, vote: 2, commit }
@@ -44,7 +44,7 @@ fn a_real_directory_gives_back_what_it_was_given() {
     assert_eq!(recovered.hard_state, vote(5, 400));
     assert_eq!((recovered.first_index, recovered.last_index, recovered.last_term), (1, 500, 5));
     let before = log.disk_bytes();
-    log.trim(450).unwrap();
+    trim(&mut log, 450, 0).unwrap();
     assert!(log.first_index() > 300 && log.first_index() <= 451);
     assert!(log.disk_bytes() < before / 2);
     assert_eq!(log.term(450), Some(5));
@@ -119,9 +119,9 @@ fn trimming_keeps_terms_and_hard_state_and_recycles() {
     let (mut log, _) = open(&disk, 1).unwrap();
     log.append(Some(vote(7, 0)), &[]).unwrap();
     fill(&mut log, 1..=60, 7);
-    log.trim(0).unwrap();
+    trim(&mut log, 0, 0).unwrap();
     assert_eq!(log.first_index(), 1);
-    log.trim(40).unwrap();
+    trim(&mut log, 40, 0).unwrap();
     let first = log.first_index();
     assert!(first > 30 && first <= 41, "{first}");
     assert_eq!((log.term(first - 1), log.term(first - 2)), (Some(7), None));
@@ -136,7 +136,7 @@ fn trimming_keeps_terms_and_hard_state_and_recycles() {
     let (mut log, _) = open(&disk, 3).unwrap();
     assert_eq!((log.last_index(), everything(&log).len() as u64), (80, 81 - first));
     // Everything may be trimmed, down to the last segment.
-    log.trim(80).unwrap();
+    trim(&mut log, 80, 0).unwrap();
     assert_eq!(log.term(80), Some(8));
 }
 
@@ -147,7 +147,7 @@ fn a_snapshot_empties_the_log() {
     fill(&mut log, 1..=20, 1);
     log.start_after(Some(vote(9, 1000)), Position { index: 1000, term: 9 }).unwrap();
     log.sync().unwrap();
-    log.trim(1000).unwrap();
+    trim(&mut log, 1000, 0).unwrap();
     assert_eq!((log.first_index(), log.last_index()), (1001, 1000));
     fill(&mut log, 1001..=1005, 9);
     disk.power_cut();

@@ -3,13 +3,14 @@
 mod basics;
 mod crashes;
 mod damage;
+mod driven;
 mod failures;
 mod fixture;
 mod model;
 
 use bytes::Bytes;
 use remex_log::memory_disk::MemoryDisk;
-use remex_log::{Disk, Log, LogEntry, OpenError, Options, Owner, Recovered};
+use remex_log::{Disk, Log, LogEntry, LogError, OpenError, Options, Owner, Recovered};
 
 const OWNER: Owner = Owner { cluster: 0xc1, node: 0x0e };
 
@@ -27,6 +28,15 @@ fn entry(index: u64, term: u64, bytes: usize) -> LogEntry {
     let mut dice = fastrand::Rng::with_seed(index << 32 | term);
     let data: Bytes = std::iter::repeat_with(|| dice.u8(..)).take(bytes).collect();
     LogEntry { index, term, kind: dice.u8(0..4), data }
+}
+
+/// Gives back what can be given back; the log keeps `keep_bytes` of groups.
+fn trim<D: Disk>(log: &mut Log<D>, up_to: u64, keep_bytes: u64) -> Result<(), LogError> {
+    while let Some(job) = log.trim_job(up_to, keep_bytes) {
+        let trimmed = job.run()?;
+        log.finish_trim(trimmed);
+    }
+    Ok(())
 }
 
 /// Every entry that a log holds.

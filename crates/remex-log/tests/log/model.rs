@@ -1,8 +1,8 @@
-//! The reference: a log is a vector. And what a crash may leave of it.
+//! The reference: a log is a vector. And what a crash may leave of it ([`Tracked`]).
 
-use remex_log::{Disk, HardState, Log, LogEntry, LogError, Position, SpareJob};
+use remex_log::{Disk, HardState, Log, LogEntry, LogError, Position};
 
-use crate::entry;
+use crate::trim;
 
 /// What a log should hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,32 +44,29 @@ impl Model {
     }
 }
 
-/// A log driven by dice, with everything that a crash may leave of it.
-pub(crate) struct Driven {
+/// What a log holds and what a crash may leave of it, kept beside the log: each change goes
+/// through here.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked {
     /// What the log may hold after a crash; the first one is durable, the last one is what it
     /// holds now.
     pub(crate) possible: Vec<Model>,
     /// Entries up to here may have been released.
     pub(crate) trimmed: u64,
-    dice: fastrand::Rng,
 }
 
-impl Driven {
-    pub(crate) fn new(seed: u64) -> Self {
-        let dice = fastrand::Rng::with_seed(seed);
-        Self { possible: vec![Model::default()], trimmed: 0, dice }
-    }
-
-    pub(crate) fn chance(&mut self, percent: u32) -> bool {
-        self.dice.u32(0..100) < percent
-    }
-
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.dice.u64(0..limit)
+impl Tracked {
+    pub(crate) fn new() -> Self {
+        Self { possible: vec![Model::default()], trimmed: 0 }
     }
 
     pub(crate) fn now(&self) -> &Model {
         self.possible.last().expect("there is always one")
+    }
+
+    /// Whether `log` holds what it should hold.
+    pub(crate) fn matches<D: Disk>(&self, log: &Log<D>) -> bool {
+        self.now().matches(log, self.trimmed)
     }
 
     /// Finds what a reopened log holds among what is possible; from then on that is durable.
@@ -82,88 +79,61 @@ impl Driven {
         self.possible = vec![model];
     }
 
-    fn is_durable(&mut self) {
-        self.possible.drain(..self.possible.len() - 1);
+    /// Entries up to here are in every log that a crash may leave.
+    pub(crate) fn certain_index(&self) -> u64 {
+        self.possible.iter().map(Model::last_index).min().unwrap_or_default()
     }
 
-    /// Does one random thing.
-    pub(crate) fn step<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
-        match self.dice.u32(0..100) {
-            0..45 => self.append(log),
-            45..75 => {
-                log.sync()?;
-                self.is_durable();
-                Ok(())
-            }
-            75..80 => log.mark_synced(),
-            80..90 => self.trim(log),
-            90..93 => self.start_after(log),
-            93..96 => {
-                // A spare that could not be made does not concern the log.
-                if let Some(Ok(spare)) = log.spare_job().map(SpareJob::run) {
-                    log.add_spare(spare);
-                }
-                Ok(())
-            }
-            _ => {
-                log.read(log.first_index(), log.last_index() + 1, 0)?;
-                assert!(self.now().matches(log, self.trimmed));
-                Ok(())
-            }
-        }
-    }
-
-    fn append<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
+    pub(crate) fn append<D: Disk>(
+        &mut self,
+        log: &mut Log<D>,
+        hard_state: Option<HardState>,
+        entries: &[LogEntry],
+    ) -> Result<(), LogError> {
         let mut model = self.now().clone();
-        let hard_state = self.chance(40).then(|| HardState {
-            term: model.hard_state.term + 1,
-            vote: self.dice.u64(0..4),
-            commit: self.dice.u64(0..=model.last_index() + 2),
-        });
-        let floor = model.base.index.max(self.trimmed).min(model.last_index());
-        let conflict = self.chance(20);
-        let first = match (conflict, self.chance(50)) {
-            (false, _) => model.last_index() + 1,
-            // Right behind what was trimmed: segments that replaced entries are released too.
-            (true, true) => floor + 1,
-            (true, false) => self.dice.u64(floor..=model.last_index()) + 1,
-        };
-        let count = self.dice.u64(0..6);
-        let term = model.hard_state.term + u64::from(conflict);
-        let new: Vec<_> = (first..first + count)
-            .map(|index| {
-                let bytes = if self.chance(10) { 4096 } else { self.dice.usize(0..600) };
-                entry(index, term, bytes)
-            })
-            .collect();
         if let Some(hard_state) = hard_state {
             model.hard_state = hard_state;
         }
-        if count > 0 {
-            model.truncate(first - 1);
+        if let Some(first) = entries.first() {
+            model.truncate(first.index - 1);
         }
         self.possible.push(model.clone());
-        for entry in &new {
+        for entry in entries {
             model.entries.push(entry.clone());
             self.possible.push(model.clone());
         }
-        log.append(hard_state, &new)
+        log.append(hard_state, entries)
     }
 
-    fn trim<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
-        let least = self.possible.iter().map(Model::last_index).min().unwrap_or_default();
-        let up_to = self.trimmed.min(least) + self.dice.u64(0..4);
-        let up_to = if self.chance(70) { up_to.min(least) } else { self.dice.u64(0..=least) };
+    pub(crate) fn start_after<D: Disk>(
+        &mut self,
+        log: &mut Log<D>,
+        hard_state: Option<HardState>,
+        base: Position,
+    ) -> Result<(), LogError> {
+        let hard_state_now = hard_state.unwrap_or(self.now().hard_state);
+        self.possible.push(Model { hard_state: hard_state_now, base, entries: Vec::new() });
+        log.start_after(hard_state, base)
+    }
+
+    pub(crate) fn sync<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
+        log.sync()?;
+        self.possible.drain(..self.possible.len() - 1);
+        Ok(())
+    }
+
+    /// Says that entries up to `up_to` are not needed any more.
+    pub(crate) fn allow_trim(&mut self, up_to: u64) {
         self.trimmed = self.trimmed.max(up_to);
-        log.trim(up_to)
     }
 
-    fn start_after<D: Disk>(&mut self, log: &mut Log<D>) -> Result<(), LogError> {
-        let mut model = self.now().clone();
-        let index = model.last_index() + self.dice.u64(0..20);
-        model.base = Position { index, term: model.hard_state.term };
-        model.entries.clear();
-        self.possible.push(model.clone());
-        log.start_after(None, model.base)
+    pub(crate) fn trim<D: Disk>(
+        &mut self,
+        log: &mut Log<D>,
+        up_to: u64,
+        keep_bytes: u64,
+    ) -> Result<(), LogError> {
+        self.allow_trim(up_to);
+        trim(log, up_to, keep_bytes)
     }
 }

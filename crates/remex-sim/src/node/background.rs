@@ -65,8 +65,10 @@ impl Running {
             up_to = self.state.applied();
         }
         let first = self.log.first_index();
-        let trimmed = self.log.trim(up_to.get());
-        self.check_disk(trimmed)?;
+        while let Some(job) = self.log.trim_job(up_to.get(), 0) {
+            let trimmed = self.check_disk(job.run())?;
+            self.log.finish_trim(trimmed);
+        }
         around.coverage.trims += u64::from(self.log.first_index() > first);
         Ok(())
     }

@@ -92,11 +92,11 @@ impl Node {
         let opened = Log::open(self.disk.clone(), options);
         let (log, recovered) = match opened {
             Ok(opened) => opened,
-            Err(OpenError::Io(_)) if self.disk.is_cut() => {
+            Err(OpenError::Io(_) | OpenError::Read(_)) if self.disk.is_cut() => {
                 self.leave(End::PowerCut);
                 return Err(Stop::Ended(End::PowerCut));
             }
-            Err(OpenError::Io(_)) if self.disk_full => {
+            Err(OpenError::Full { .. }) if self.disk_full => {
                 self.leave(End::DiskFull);
                 return Err(Stop::Ended(End::DiskFull));
             }

@@ -6,12 +6,14 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use remex_http::{Options, Surface};
 use remex_model::{
-    Admin, BoxFuture, Check, ClusterView, EngineUsage, Error, ErrorCode, GetResponse, Incarnation,
-    Index, Limits, LogUsage, NodeId, NodeInfo, NodeRole, NodeStatus, Operation, Outcome,
-    QuorumView, Record, Request, Response, Revision, Service, Term, Value, WriteResult, Written,
+    Admin, BoxFuture, Check, ClusterView, DiskUsage, EngineUsage, Error, ErrorCode, GetResponse,
+    Incarnation, Index, Limits, LogUsage, MemberRequest, MemberView, Metric, NodeId, NodeInfo,
+    NodeRole, NodeStatus, Operation, Outcome, QuorumView, Record, Request, Response, Revision,
+    Service, SnapshotSource, Term, Value, WriteResult, Written,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -103,6 +105,7 @@ impl Admin for Null {
             pending: 0,
             log: LogUsage::default(),
             engine: EngineUsage::default(),
+            disk: DiskUsage::default(),
         }
     }
 
@@ -111,6 +114,7 @@ impl Admin for Null {
             id: None,
             term: Term(1),
             leader: Some(NodeId(1)),
+            changing: false,
             quorum: QuorumView { voters: 1, reachable: 1, needed: 1 },
             members: vec![remex_model::MemberView {
                 id: NodeId(1),
@@ -123,6 +127,7 @@ impl Admin for Null {
                 match_index: None,
                 lag: None,
                 last_contact_ms: None,
+                disk: None,
             }],
         }
     }
@@ -134,6 +139,30 @@ impl Admin for Null {
     fn liveness(&self) -> Vec<Check> {
         Vec::new()
     }
+
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    fn change_members(&self, _request: MemberRequest) -> BoxFuture<'_, Result<MemberView, Error>> {
+        Box::pin(std::future::ready(Err(nothing_here())))
+    }
+
+    fn transfer_leadership(
+        &self,
+        _to: Option<String>,
+        _deadline: Instant,
+    ) -> BoxFuture<'_, Result<(NodeId, Term), Error>> {
+        Box::pin(std::future::ready(Err(nothing_here())))
+    }
+
+    fn snapshot(&self, _deadline: Instant) -> BoxFuture<'_, Result<SnapshotSource, Error>> {
+        Box::pin(std::future::ready(Err(nothing_here())))
+    }
+}
+
+fn nothing_here() -> Error {
+    Error::new(ErrorCode::Internal, "the null store has no cluster")
 }
 
 fn main() -> Result<(), Box<dyn StdError>> {
@@ -150,8 +179,8 @@ fn main() -> Result<(), Box<dyn StdError>> {
             value: Value::raw(vec![b'v'; 256]),
             hops,
         });
-        let surface =
-            Surface { service: Arc::clone(&null) as _, admin: null, options: Options::default() };
+        let service = Arc::clone(&null);
+        let surface = Surface { service, admin: null, logs: None, options: Options::default() };
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         remex_http::serve(listener, surface, std::future::pending()).await?;
         Ok(())

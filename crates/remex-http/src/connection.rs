@@ -4,12 +4,13 @@
 //! is not used: it arms and disarms a timer for every request, starts only once the protocol is
 //! known, and does not see a client that stops reading. Instead the connection notes that
 //! something happened (a request began, bytes of an answer left), and is looked at once a period.
+//! A request in flight is not silence, however long it takes: it has a deadline of its own.
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -42,8 +43,6 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
-    /// A request in flight is silent for as long as it takes, so `idle_timeout` must be longer
-    /// than any request.
     pub(crate) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().max_buf_size(HEAD_BYTES_MAX);
@@ -59,11 +58,17 @@ impl Protocol {
     pub(crate) async fn serve(&self, stream: TcpStream, dispatch: Arc<Dispatch>, watcher: Watcher) {
         let pulse = Arc::new(AtomicBool::new(false));
         let io = Monitored { inner: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
-        let began = Arc::clone(&pulse);
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let (began, entered) = (Arc::clone(&pulse), Arc::clone(&in_flight));
         let service = service_fn(move |request: Request<Incoming>| {
             began.store(true, Ordering::Relaxed);
             let dispatch = Arc::clone(&dispatch);
-            async move { Ok::<_, Infallible>(dispatch.answer(request).await) }
+            let flight = Flight::begin(&entered);
+            async move {
+                let answer = dispatch.answer(request).await;
+                drop(flight);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = self.builder.serve_connection(io, service);
         let mut connection = pin!(watcher.watch(connection));
@@ -80,7 +85,8 @@ impl Protocol {
                     return;
                 }
                 () = &mut silence => {
-                    if !pulse.swap(false, Ordering::Relaxed) {
+                    let is_waiting = in_flight.load(Ordering::Relaxed) > 0;
+                    if !pulse.swap(false, Ordering::Relaxed) && !is_waiting {
                         tracing::debug!("closed a silent connection");
                         return;
                     }
@@ -88,6 +94,23 @@ impl Protocol {
                 }
             }
         }
+    }
+}
+
+/// A request that has begun and is not answered yet, nor given up.
+#[derive(Debug)]
+struct Flight(Arc<AtomicUsize>);
+
+impl Flight {
+    fn begin(in_flight: &Arc<AtomicUsize>) -> Self {
+        in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(in_flight))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -14,12 +14,18 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use crate::surface::Shared;
+use crate::traffic::Route;
 use crate::{layers, native};
 
 /// The routes without the layers: one line for each dialect.
 pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
     let router = Router::new();
     native::register(router, shared)
+}
+
+/// What a request to this path is about: one line for each dialect.
+pub(crate) fn route_of(path: &str) -> Route {
+    native::route_of(path)
 }
 
 /// Answers requests straight from a connection.
@@ -40,7 +46,8 @@ impl Dispatch {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        layers::seal(&self.shared, request, |request| self.route(request)).await
+        let route = route_of(request.uri().path());
+        layers::seal(&self.shared, route, request, |request| self.route(request)).await
     }
 
     async fn route<B>(&self, request: Request<B>) -> Response

@@ -28,13 +28,14 @@ mod layers;
 mod native;
 mod server;
 mod surface;
+mod traffic;
 
 use std::sync::Arc;
 
 use axum::Router;
 
 pub use server::serve;
-pub use surface::{Options, Surface};
+pub use surface::{Logs, Options, Surface};
 
 use surface::Shared;
 
@@ -42,5 +43,5 @@ use surface::Shared;
 /// one's own. The layers are part of it.
 pub fn router(surface: Surface) -> Router {
     let shared = Arc::new(Shared::new(surface));
-    layers::wrap(dispatch::routes(&shared), shared)
+    layers::wrap(dispatch::routes(&shared), shared, dispatch::route_of)
 }

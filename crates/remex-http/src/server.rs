@@ -19,10 +19,6 @@ use crate::surface::{Options, Shared, Surface};
 /// spin, short enough not to be noticed once one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the idle timeout is kept above the request timeout, so that a request in flight is never
-/// taken for silence.
-const IDLE_MARGIN_MS: u64 = 1_000;
-
 /// Serves the surface on `listener` until `shutdown` is ready. Then no connection is accepted any
 /// more, requests in flight are finished and answered with `connection: close`, and idle
 /// connections are closed. Returns when the last one has ended, or after
@@ -55,8 +51,11 @@ pub async fn serve(
             }
             stream = accept(&listener), if connections.len() < options.connections_max => {
                 let (protocol, dispatch) = (Arc::clone(&protocol), Arc::clone(&dispatch));
-                let watcher = graceful.watcher();
-                connections.spawn(async move { protocol.serve(stream, dispatch, watcher).await });
+                let (shared, watcher) = (Arc::clone(&shared), graceful.watcher());
+                connections.spawn(async move {
+                    let _open = shared.traffic.connection();
+                    protocol.serve(stream, dispatch, watcher).await;
+                });
             }
         }
     }
@@ -72,10 +71,9 @@ pub async fn serve(
 }
 
 fn protocol(options: &Options) -> Protocol {
-    let idle_ms_min = options.request_timeout_ms.saturating_add(IDLE_MARGIN_MS);
     Protocol::new(
         Duration::from_millis(options.head_timeout_ms),
-        Duration::from_millis(options.idle_timeout_ms.max(idle_ms_min)),
+        Duration::from_millis(options.idle_timeout_ms),
     )
 }
 

@@ -1,12 +1,15 @@
-//! What a surface is made of: the two ports, the options, and what all requests share.
+//! What a surface is made of: the ports, the options, and what all requests share.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use remex_model::{Admin, Service};
+use tokio::sync::Semaphore;
 
 use crate::layers::{RequestIds, ServedBy};
+use crate::traffic::Traffic;
 
 /// The ports that the surface translates for, and how it serves.
 #[derive(Clone, Debug)]
@@ -15,8 +18,23 @@ pub struct Surface {
     pub service: Arc<dyn Service>,
     /// What the node says about itself.
     pub admin: Arc<dyn Admin>,
+    /// What is logged, if that can be changed while the program runs.
+    pub logs: Option<Arc<dyn Logs>>,
     /// How to serve.
     pub options: Options,
+}
+
+/// Says and changes what the program logs. The program implements it, because it alone knows how
+/// its logs are made.
+pub trait Logs: fmt::Debug + Send + Sync + 'static {
+    /// What is logged now: a level such as `info`, or a filter by part such as
+    /// `info,remex_http=debug`.
+    fn filter(&self) -> String;
+    /// Changes what is logged from now on.
+    ///
+    /// # Errors
+    /// Says what a filter has to look like, as the end of a sentence that names the filter.
+    fn set_filter(&self, filter: &str) -> Result<(), String>;
 }
 
 /// How to serve. [`Options::default`] is right for almost everyone.
@@ -24,11 +42,19 @@ pub struct Surface {
 pub struct Options {
     /// Milliseconds that a request may take, its body included. Then it is answered with 504.
     pub request_timeout_ms: u64,
+    /// Milliseconds that a change of the membership may take. Becoming a voter takes as long as
+    /// catching up does.
+    pub change_timeout_ms: u64,
+    /// Milliseconds that the making of a snapshot may take. Reading it takes as long as the client
+    /// takes.
+    pub snapshot_timeout_ms: u64,
+    /// Most snapshots that are read at a time; each holds a thread.
+    pub snapshots_max: usize,
     /// Milliseconds that a new connection has to send its first request head.
     pub head_timeout_ms: u64,
-    /// Milliseconds after which a connection is closed if no request began on it and no byte of
-    /// an answer left: an idle one, one whose client trickles its headers, one whose client does
-    /// not read. It may take twice as long. Always longer than the request timeout.
+    /// Milliseconds after which a connection is closed if no request is in flight on it, none
+    /// began, and no byte of an answer left: an idle one, one whose client trickles its headers,
+    /// one whose client does not read. It may take twice as long.
     pub idle_timeout_ms: u64,
     /// Milliseconds that requests in flight have to finish after shutdown began; then their
     /// connections are dropped.
@@ -41,6 +67,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             request_timeout_ms: 5_000,
+            change_timeout_ms: 30_000,
+            snapshot_timeout_ms: 600_000,
+            snapshots_max: 4,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             drain_timeout_ms: 6_000,
@@ -54,7 +83,11 @@ impl Default for Options {
 pub(crate) struct Shared {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) logs: Option<Arc<dyn Logs>>,
     pub(crate) options: Options,
+    pub(crate) traffic: Traffic,
+    /// A permit for each snapshot that may be read at the moment.
+    pub(crate) snapshots: Arc<Semaphore>,
     pub(crate) request_ids: RequestIds,
     pub(crate) served_by: ServedBy,
     draining: AtomicBool,
@@ -62,11 +95,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(surface: Surface) -> Self {
-        let Surface { service, admin, options } = surface;
+        let Surface { service, admin, logs, options } = surface;
         Self {
             served_by: ServedBy::new(&admin.node()),
             service,
             admin,
+            logs,
+            traffic: Traffic::default(),
+            snapshots: Arc::new(Semaphore::new(options.snapshots_max)),
             options,
             request_ids: RequestIds::new(),
             draining: AtomicBool::new(false),
@@ -75,7 +111,17 @@ impl Shared {
 
     /// The moment by which a request that begins now must be answered.
     pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.options.request_timeout_ms)
+        in_ms(self.options.request_timeout_ms)
+    }
+
+    /// The moment by which a change of the membership that begins now must be done.
+    pub(crate) fn change_deadline(&self) -> Instant {
+        in_ms(self.options.change_timeout_ms)
+    }
+
+    /// The moment by which a snapshot that is asked for now must be made.
+    pub(crate) fn snapshot_deadline(&self) -> Instant {
+        in_ms(self.options.snapshot_timeout_ms)
     }
 
     /// Turns `/readyz` bad: no connection is accepted from now on.
@@ -86,4 +132,8 @@ impl Shared {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+fn in_ms(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms)
 }

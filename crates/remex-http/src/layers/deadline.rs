@@ -1,4 +1,4 @@
-//! Calling the service within the deadline.
+//! Calling the ports within the deadline.
 
 use std::time::{Duration, Instant};
 
@@ -33,5 +33,18 @@ pub(crate) async fn call(
                 error.retry_after(1_000)
             })
         }
+    }
+}
+
+/// Waits for what the node does to its cluster or with its disk.
+pub(crate) async fn within<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout_at((deadline + GRACE).into(), work).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Error::new(ErrorCode::Timeout, "no answer from the node in time")
+            .effect_unknown()
+            .hint("it may still happen: look at GET /v1/cluster before you repeat it")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
@@ -15,26 +16,30 @@ use remex_model::ErrorCode;
 use super::Problem;
 use super::request_id::REQUEST_ID;
 use crate::surface::Shared;
+use crate::traffic::Route;
 
 /// Puts the layer round a router.
-pub(crate) fn wrap(router: Router, shared: Arc<Shared>) -> Router {
+pub(crate) fn wrap(router: Router, shared: Arc<Shared>, route_of: fn(&str) -> Route) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let shared = Arc::clone(&shared);
-        async move { seal(&shared, request, |request| next.run(request)).await }
+        let route = route_of(request.uri().path());
+        async move { seal(&shared, route, request, |request| next.run(request)).await }
     }))
 }
 
-/// Answers `request` through `inner` and completes the answer.
+/// Answers `request` through `inner`, completes the answer, and counts it.
 pub(crate) async fn seal<B, F>(
     shared: &Shared,
+    route: Route,
     request: http::Request<B>,
     inner: impl FnOnce(http::Request<B>) -> F,
 ) -> Response
 where
     F: Future<Output = Response>,
 {
+    let began = Instant::now();
     let request_id = shared.request_ids.of(request.headers());
-    let is_head = request.method() == Method::HEAD;
+    let method = request.method().clone();
     let mut response = inner(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         response = explain(response, &request_id, shared.served_by.name());
@@ -42,9 +47,10 @@ where
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     shared.served_by.stamp(headers, &*shared.admin);
-    if is_head {
+    if method == Method::HEAD {
         behead(&mut response);
     }
+    shared.traffic.count(route, &method, response.status(), began.elapsed());
     response
 }
 
@@ -65,7 +71,8 @@ fn explain(mut response: Response, request_id: &HeaderValue, node: &str) -> Resp
     if error.code == ErrorCode::Internal {
         tracing::error!(request_id, detail = error.detail, "a request met a defect");
     } else {
-        tracing::debug!(request_id, code = error.code.as_str(), detail = error.detail, "refused");
+        // Not its detail: that may quote the body, and values do not belong into logs.
+        tracing::debug!(request_id, code = error.code.as_str(), "refused");
     }
     problem.write_body(&mut response, request_id, node);
     response

@@ -2,9 +2,9 @@
 //!
 //! - `envelope`: the outermost layer. It gives every answer its `request-id`,
 //!   `remex-served-by` and `remex-leader`, turns a [`Problem`] into its body, replaces error
-//!   bodies that are not ours, and makes the answer to HEAD from the one to GET.
+//!   bodies that are not ours, makes the answer to HEAD from the one to GET, and counts it.
 //! - `request_id`: the client's id if it is usable, else a cheap one of our own.
-//! - `deadline`: calls the service, and stops waiting for one that forgets its deadline.
+//! - `deadline`: calls the ports, and stops waiting for one that forgets its deadline.
 //! - `body`: reads a body up to a bound.
 //! - `served_by`: which node answered, and which leads.
 //! - `problem`: an error on its way out.
@@ -19,7 +19,7 @@ mod request_id;
 mod served_by;
 
 pub(crate) use body::{BodyError, read};
-pub(crate) use deadline::call;
+pub(crate) use deadline::{call, within};
 pub(crate) use envelope::{seal, wrap};
 pub(crate) use problem::Problem;
 pub(crate) use request_id::RequestIds;

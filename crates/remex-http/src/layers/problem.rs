@@ -119,7 +119,7 @@ impl Problem {
             status: status.as_u16(),
             code: error.code.as_str(),
             detail: &error.detail,
-            hint: error.hint.as_deref(),
+            hint: error.hint.as_deref().unwrap_or_else(|| usual_hint(error.code)),
             outcome: match error.effect {
                 Effect::None => "not_applied",
                 Effect::Unknown => "unknown",
@@ -141,6 +141,46 @@ impl Problem {
         // That of the body before, which the router has noted.
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    }
+}
+
+/// What the caller can do if whoever made the error did not say anything better.
+fn usual_hint(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest | ErrorCode::UnknownParameter => {
+            "GET / names the paths, docs/http-api.md their parameters"
+        }
+        ErrorCode::InvalidKey | ErrorCode::KeyTooLong => {
+            "keys are 1 to 128 printable characters, percent-encoded; --max-key-chars raises that"
+        }
+        ErrorCode::InvalidJson => "check the body with a JSON parser, for example: jq . FILE",
+        ErrorCode::KeyNotFound => "list the keys that there are: GET /v1/kv?prefix=",
+        ErrorCode::Compacted => "read the present state, or a revision from `oldest_revision` on",
+        ErrorCode::FutureRevision => "read without `rev`, or wait with `min_revision`",
+        ErrorCode::RevisionMismatch | ErrorCode::AlreadyExists => {
+            "read the key again and decide anew"
+        }
+        ErrorCode::Conflict => "look at the present state, and decide anew",
+        ErrorCode::MemberNotFound => "list the members: GET /v1/cluster/members",
+        ErrorCode::MemberExists => "list the members: GET /v1/cluster/members; remove it first",
+        ErrorCode::ChangeInProgress => {
+            "wait until `changing` in GET /v1/cluster is false, then repeat"
+        }
+        ErrorCode::WouldLoseQuorum => {
+            "bring back the members that are not reachable, or repeat with force=true"
+        }
+        ErrorCode::ValueTooLarge => "store a smaller value, or raise --max-value-bytes",
+        ErrorCode::RequestTooLarge => "split the request, or raise --max-request-bytes",
+        ErrorCode::UnsupportedMediaType => "send the bare body, not encoded, as JSON or as bytes",
+        ErrorCode::NotFound => "GET / names the paths",
+        ErrorCode::MethodNotAllowed => "the header `Allow` names the methods",
+        ErrorCode::Overloaded => "repeat after `Retry-After`, with fewer requests at a time",
+        ErrorCode::NoLeader => "repeat after `Retry-After`; run: remex status",
+        ErrorCode::NotReady => "ask another node; GET /readyz?verbose names the checks",
+        ErrorCode::Draining => "ask another node: this one is shutting down",
+        ErrorCode::Timeout => "if `outcome` is `unknown`, read before you repeat",
+        ErrorCode::NoSpace => "free space on the disks of the cluster, or delete keys",
+        ErrorCode::Internal => "report it with the node's log lines for this `request_id`",
     }
 }
 
@@ -170,8 +210,7 @@ struct ProblemBody<'a> {
     status: u16,
     code: &'a str,
     detail: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
+    hint: &'a str,
     outcome: &'static str,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

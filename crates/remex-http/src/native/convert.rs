@@ -126,7 +126,7 @@ fn range(query: &Query<'_>) -> Result<Option<KeyRange>, Error> {
         (None, start, end) => Ok(Some(KeyRange { start: start.unwrap_or_default(), end })),
         (Some(_), _, _) => {
             let detail = "`prefix` and `start` or `end` exclude each other";
-            Err(Error::new(ErrorCode::BadRequest, detail))
+            Err(Error::new(ErrorCode::BadRequest, detail).hint("send one of the two forms"))
         }
     }
 }
@@ -212,12 +212,14 @@ fn batch_value(put: &BatchPut<'_>) -> Result<Value, Error> {
         (None, None, Some(base64)) => match STANDARD.decode(base64.as_bytes()) {
             Ok(bytes) => Ok(Value::raw(bytes)),
             Err(error) => {
-                Err(Error::new(ErrorCode::BadRequest, format!("`base64` cannot be read: {error}")))
+                let detail = format!("`base64` cannot be read: {error}");
+                Err(Error::new(ErrorCode::BadRequest, detail)
+                    .hint("use the standard alphabet with padding"))
             }
         },
         _ => {
             let detail = "a put has exactly one of `value` (any JSON), `text` and `base64`";
-            Err(Error::new(ErrorCode::BadRequest, detail))
+            Err(Error::new(ErrorCode::BadRequest, detail).hint(BATCH_HINT))
         }
     }
 }
@@ -269,7 +271,7 @@ pub(crate) fn body_error(error: BodyError, too_large: impl FnOnce(usize) -> Erro
         }
         BodyError::Broken(cause) => {
             let detail = format!("the request body could not be read: {cause}");
-            Error::new(ErrorCode::BadRequest, detail)
+            Error::new(ErrorCode::BadRequest, detail).hint("send the whole body")
         }
     }
 }

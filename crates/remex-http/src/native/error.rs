@@ -15,11 +15,16 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::InvalidJson
         | ErrorCode::UnknownParameter
         | ErrorCode::FutureRevision => StatusCode::BAD_REQUEST,
-        ErrorCode::KeyNotFound | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::KeyNotFound | ErrorCode::MemberNotFound | ErrorCode::NotFound => {
+            StatusCode::NOT_FOUND
+        }
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::Compacted => StatusCode::GONE,
         ErrorCode::RevisionMismatch | ErrorCode::AlreadyExists => StatusCode::PRECONDITION_FAILED,
-        ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::Conflict
+        | ErrorCode::MemberExists
+        | ErrorCode::ChangeInProgress
+        | ErrorCode::WouldLoseQuorum => StatusCode::CONFLICT,
         ErrorCode::ValueTooLarge | ErrorCode::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::Overloaded => StatusCode::TOO_MANY_REQUESTS,

@@ -1,4 +1,4 @@
-//! The native API: `/v1`, and the root paths `/livez`, `/readyz` and `/version`.
+//! The native API: `/v1`, and the root paths `/livez`, `/readyz`, `/metrics` and `/version`.
 //!
 //! A request to a key is answered with the bare value; what is known about it stands in headers,
 //! or in JSON round it with `?meta`. Everything else speaks JSON. `docs/http-api.md` is the
@@ -8,15 +8,19 @@
 //! - `wire`: the shapes of bodies, the only types here that derive serialization.
 //! - `convert`: between wire and model, pure and total.
 //! - `error`: error codes and their statuses.
+//! - `membership`: what a request says about members. `exposition`: metrics as text.
+//!   `snapshot`: a blocking reader as the body of an answer.
 //! - `query`, `path`, `percent`, `precondition`, `media`, `cursor`: parts of a request.
 //! - `reply`: parts of an answer. `pretty` indents JSON without touching its text.
 //!
-//! Not here yet: `PATCH`, history, transactions, watch, leases, locks, membership.
+//! Not here yet: `PATCH`, history, transactions, watch, leases, locks, backups.
 
 mod convert;
 mod cursor;
 mod error;
+mod exposition;
 mod media;
+mod membership;
 mod path;
 mod percent;
 mod precondition;
@@ -24,7 +28,8 @@ mod pretty;
 mod query;
 mod reply;
 mod routes;
+mod snapshot;
 mod wire;
 
-pub(crate) use path::is_key;
+pub(crate) use path::{is_key, route_of};
 pub(crate) use routes::{answer_key, register};

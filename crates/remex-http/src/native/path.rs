@@ -4,6 +4,7 @@ use bytes::Bytes;
 use remex_model::{Error, ErrorCode, Key};
 
 use super::percent::{Plus, decode};
+use crate::traffic::Route;
 
 /// What stands before a key.
 const KEY_PATH: &str = "/v1/kv/";
@@ -11,6 +12,25 @@ const KEY_PATH: &str = "/v1/kv/";
 /// Whether `path` is that of a key.
 pub(crate) fn is_key(path: &str) -> bool {
     path.starts_with(KEY_PATH)
+}
+
+/// What a request to `path` is about. The first comparison settles nearly all of them.
+pub(crate) fn route_of(path: &str) -> Route {
+    if is_key(path) {
+        return Route::Key;
+    }
+    let is_below = |root: &str| {
+        path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    match path {
+        "/v1/kv" => Route::Keys,
+        "/v1/batch" => Route::Batch,
+        "/v1/snapshot" => Route::Snapshot,
+        "/v1/node" | "/v1/status" | "/v1/log-level" | "/metrics" | "/version" => Route::Node,
+        _ if is_below("/v1/cluster") => Route::Cluster,
+        _ if is_below("/livez") || is_below("/readyz") => Route::Health,
+        _ => Route::Other,
+    }
 }
 
 /// The key in `path`, taken as it was sent: no segment is resolved, no slash folded.
@@ -66,6 +86,23 @@ mod tests {
             ("/v1/kv/ü", "ü"),
         ] {
             assert_eq!(key(path).unwrap(), Key::from(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_sorted_by_what_they_are_about() {
+        for (path, route) in [
+            ("/v1/kv/", Route::Key),
+            ("/v1/kv", Route::Keys),
+            ("/v1/kvs", Route::Other),
+            ("/v1/cluster", Route::Cluster),
+            ("/v1/cluster/members/n1/promote", Route::Cluster),
+            ("/v1/clusters", Route::Other),
+            ("/readyz/leader", Route::Health),
+            ("/metrics", Route::Node),
+            ("/", Route::Other),
+        ] {
+            assert_eq!(route_of(path), route, "{path}");
         }
     }
 

@@ -18,7 +18,8 @@ pub(crate) fn of_write(headers: &HeaderMap, key: &Key) -> Result<Vec<Condition>,
     for value in headers.get_all(IF_NONE_MATCH) {
         if value.as_bytes().trim_ascii() != b"*" {
             let detail = "a write takes `If-None-Match: *` alone: only if the key does not exist";
-            return Err(Error::new(ErrorCode::BadRequest, detail));
+            return Err(Error::new(ErrorCode::BadRequest, detail)
+                .hint("send `If-Match: \"R\"` to write only at revision R"));
         }
         conditions.push(Condition { key: key.clone(), test: Test::Absent });
     }
@@ -30,9 +31,10 @@ pub(crate) fn of_write(headers: &HeaderMap, key: &Key) -> Result<Vec<Condition>,
 pub(crate) fn none(headers: &HeaderMap) -> Result<(), Error> {
     for name in [IF_MATCH, IF_NONE_MATCH] {
         if headers.contains_key(&name) {
-            let detail = format!("this request takes no `{name}`: it is about many keys");
-            return Err(Error::new(ErrorCode::BadRequest, detail)
-                .hint("leave the header out, or write the keys one by one"));
+            let detail = format!("this request takes no `{name}`: it is not about one key");
+            return Err(Error::new(ErrorCode::BadRequest, detail).hint(
+                "leave the header out; to write many keys under conditions, write them one by one",
+            ));
         }
     }
     Ok(())

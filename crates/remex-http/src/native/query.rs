@@ -25,7 +25,7 @@ impl<'a> Query<'a> {
             };
             if pairs.iter().any(|&(other, _)| other == name) {
                 let detail = format!("the parameter `{name}` is given twice");
-                return Err(Error::new(ErrorCode::BadRequest, detail));
+                return Err(Error::new(ErrorCode::BadRequest, detail).hint("give it once"));
             }
             pairs.push((name, text(value)?));
         }
@@ -66,12 +66,14 @@ impl<'a> Query<'a> {
 /// The error for a parameter whose value cannot be used.
 pub(crate) fn malformed(name: &str, value: &str, expected: &str) -> Error {
     let detail = format!("the parameter `{name}` is `{value}`; it must be {expected}");
-    Error::new(ErrorCode::BadRequest, detail)
+    Error::new(ErrorCode::BadRequest, detail).hint("correct the parameter, or leave it out")
 }
 
 fn text(coded: &str) -> Result<Cow<'_, str>, Error> {
-    let not_text =
-        |_| Error::new(ErrorCode::BadRequest, format!("`{coded}` in the query is not UTF-8"));
+    let not_text = |_| {
+        Error::new(ErrorCode::BadRequest, format!("`{coded}` in the query is not UTF-8"))
+            .hint("percent-encode the UTF-8 bytes of each character")
+    };
     match decode(coded, Plus::Space)? {
         Cow::Borrowed(_) => Ok(Cow::Borrowed(coded)),
         Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(not_text),

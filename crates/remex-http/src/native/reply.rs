@@ -53,6 +53,11 @@ pub(crate) fn text(body: String) -> Response {
     with_body(StatusCode::OK, body.into(), TEXT)
 }
 
+/// An answer of text in a format of its own.
+pub(crate) fn text_as(kind: &'static str, body: String) -> Response {
+    with_body(StatusCode::OK, body.into(), HeaderValue::from_static(kind))
+}
+
 /// A value as it is.
 pub(crate) fn value(value: &Value, is_pretty: bool) -> Response {
     if value.json && is_pretty {

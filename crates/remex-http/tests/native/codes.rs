@@ -7,7 +7,7 @@ use remex_model::{Error, ErrorCode};
 use crate::server::Server;
 
 /// All codes, in the order of the model.
-pub(crate) const ALL: [ErrorCode; 23] = [
+pub(crate) const ALL: [ErrorCode; 27] = [
     ErrorCode::BadRequest,
     ErrorCode::InvalidKey,
     ErrorCode::KeyTooLong,
@@ -19,6 +19,10 @@ pub(crate) const ALL: [ErrorCode; 23] = [
     ErrorCode::RevisionMismatch,
     ErrorCode::AlreadyExists,
     ErrorCode::Conflict,
+    ErrorCode::MemberNotFound,
+    ErrorCode::MemberExists,
+    ErrorCode::ChangeInProgress,
+    ErrorCode::WouldLoseQuorum,
     ErrorCode::ValueTooLarge,
     ErrorCode::RequestTooLarge,
     ErrorCode::UnsupportedMediaType,
@@ -48,18 +52,22 @@ fn promised(code: ErrorCode) -> (usize, u16) {
         ErrorCode::RevisionMismatch => (8, 412),
         ErrorCode::AlreadyExists => (9, 412),
         ErrorCode::Conflict => (10, 409),
-        ErrorCode::ValueTooLarge => (11, 413),
-        ErrorCode::RequestTooLarge => (12, 413),
-        ErrorCode::UnsupportedMediaType => (13, 415),
-        ErrorCode::NotFound => (14, 404),
-        ErrorCode::MethodNotAllowed => (15, 405),
-        ErrorCode::Overloaded => (16, 429),
-        ErrorCode::NoLeader => (17, 503),
-        ErrorCode::NotReady => (18, 503),
-        ErrorCode::Draining => (19, 503),
-        ErrorCode::Timeout => (20, 504),
-        ErrorCode::NoSpace => (21, 507),
-        ErrorCode::Internal => (22, 500),
+        ErrorCode::MemberNotFound => (11, 404),
+        ErrorCode::MemberExists => (12, 409),
+        ErrorCode::ChangeInProgress => (13, 409),
+        ErrorCode::WouldLoseQuorum => (14, 409),
+        ErrorCode::ValueTooLarge => (15, 413),
+        ErrorCode::RequestTooLarge => (16, 413),
+        ErrorCode::UnsupportedMediaType => (17, 415),
+        ErrorCode::NotFound => (18, 404),
+        ErrorCode::MethodNotAllowed => (19, 405),
+        ErrorCode::Overloaded => (20, 429),
+        ErrorCode::NoLeader => (21, 503),
+        ErrorCode::NotReady => (22, 503),
+        ErrorCode::Draining => (23, 503),
+        ErrorCode::Timeout => (24, 504),
+        ErrorCode::NoSpace => (25, 507),
+        ErrorCode::Internal => (26, 500),
     }
 }
 
@@ -102,6 +110,7 @@ async fn every_code_reaches_the_client_as_a_problem() {
         assert_eq!(body["status"], status);
         assert_eq!(body["request_id"], answer.header("request-id").unwrap());
         assert_eq!(body["node"], "n1");
+        assert!(body["hint"].as_str().is_some_and(|hint| hint.len() > 10), "{code}: {body}");
         let passes = matches!(status, 429 | 503);
         assert_eq!(answer.header("retry-after").is_some(), passes, "{code}");
         assert_eq!(body["retryable"], passes, "{code}");

@@ -5,13 +5,13 @@ use std::sync::{Mutex, MutexGuard};
 
 use remex_http::{Options, Surface};
 use remex_model::{
-    Admin, BoxFuture, Check, ClusterId, ClusterView, Command, Condition, EngineUsage, Error,
-    ErrorCode, Get, GetResponse, Incarnation, Index, Item, Key, Limits, List, ListResponse,
-    LogUsage, MemberRole, MemberView, NodeId, NodeInfo, NodeRole, NodeStatus, Operation, Order,
-    Outcome, QuorumView, ReadOptions, Record, Refusal, Request, Response, Revision, Service, Term,
-    Test, Write, WriteResult, Written,
+    BoxFuture, Check, Command, Condition, Error, ErrorCode, Get, GetResponse, Item, Key, Limits,
+    List, ListResponse, NodeId, Operation, Order, Outcome, ReadOptions, Record, Refusal, Request,
+    Response, Revision, Service, Test, Write, WriteResult, Written,
 };
 use tokio::sync::watch;
+
+use crate::cluster::Cluster;
 
 /// The wall clock of the first write; each revision is a second later.
 const TIME_MS: u64 = 1_800_000_000_000;
@@ -27,16 +27,17 @@ pub(crate) struct Fake {
 }
 
 #[derive(Debug)]
-struct State {
-    revision: Revision,
-    oldest: Revision,
+pub(crate) struct State {
+    pub(crate) revision: Revision,
+    pub(crate) oldest: Revision,
     /// The keys at every revision from 1 on.
     history: Vec<Keys>,
     outcomes: Vec<(Command, Outcome)>,
     failure: Option<Error>,
-    leader: Option<NodeId>,
-    check: Check,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) check: Check,
     calls: usize,
+    pub(crate) cluster: Cluster,
 }
 
 impl Fake {
@@ -50,6 +51,7 @@ impl Fake {
             leader: Some(NodeId(2)),
             check: Check { name: "leader", ok: true, detail: "n2 leads".to_owned() },
             calls: 0,
+            cluster: Cluster::default(),
         };
         let limits = Limits { request_bytes_max: 64 * 1024, ..Limits::default() };
         Self { limits, state: Mutex::new(state), held: watch::Sender::new(false) }
@@ -58,7 +60,7 @@ impl Fake {
     /// The surface over this store.
     pub(crate) fn surface(self: &std::sync::Arc<Self>) -> Surface {
         let (service, admin) = (std::sync::Arc::clone(self), std::sync::Arc::clone(self));
-        Surface { service, admin, options: Options::default() }
+        Surface { service, admin, logs: None, options: Options::default() }
     }
 
     /// Lets the next call fail.
@@ -97,7 +99,13 @@ impl Fake {
         self.state().calls
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Waits while calls are held.
+    pub(crate) async fn released(&self) {
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.expect("the sender lives as long as the fake");
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test thread panics while it holds the lock")
     }
 }
@@ -107,8 +115,7 @@ impl Service for Fake {
         Box::pin(async move {
             self.limits.admit(&request.operation)?;
             self.state().calls += 1;
-            let mut held = self.held.subscribe();
-            held.wait_for(|held| !held).await.expect("the sender lives as long as the fake");
+            self.released().await;
             let mut state = self.state();
             if let Some(error) = state.failure.take() {
                 return Err(error);
@@ -247,72 +254,5 @@ fn execute_one(keys: &mut Keys, write: Write, revision: Revision) -> WriteResult
             keys.retain(|key, _| !range.contains(key.as_bytes()));
             WriteResult::Deleted { count: (before - keys.len()) as u64, previous: None }
         }
-    }
-}
-
-impl Admin for Fake {
-    fn node(&self) -> NodeInfo {
-        NodeInfo {
-            id: NodeId(1),
-            name: "n1".to_owned(),
-            incarnation: Incarnation(0xabc),
-            cluster_id: Some(ClusterId(0xc1)),
-            client_url: "http://127.0.0.1:7480".to_owned(),
-            peer_address: "127.0.0.1:7481".to_owned(),
-            version: "0.1.0",
-        }
-    }
-
-    fn status(&self) -> NodeStatus {
-        let state = self.state();
-        NodeStatus {
-            role: NodeRole::Follower,
-            term: Term(7),
-            leader: state.leader,
-            commit_index: Index(12),
-            applied_index: Index(11),
-            revision: state.revision,
-            oldest_revision: state.oldest,
-            uptime_ms: 61_000,
-            pending: 0,
-            log: LogUsage { first_index: Index(1), last_index: Index(12), disk_bytes: 67_108_864 },
-            engine: EngineUsage { disk_bytes: 4_096, buffer_bytes: 512, durable_index: Index(3) },
-        }
-    }
-
-    fn cluster(&self) -> ClusterView {
-        let leader = self.state().leader;
-        let member = |id: u64, role, contact| MemberView {
-            id: NodeId(id),
-            name: format!("n{id}"),
-            role,
-            leader: leader == Some(NodeId(id)),
-            client_url: format!("http://127.0.0.1:{}", 7470 + 10 * id),
-            peer_address: format!("127.0.0.1:{}", 7471 + 10 * id),
-            version: Some("0.1.0".to_owned()),
-            match_index: None,
-            lag: None,
-            last_contact_ms: contact,
-        };
-        ClusterView {
-            id: Some(ClusterId(0xc1)),
-            term: Term(7),
-            leader,
-            quorum: QuorumView { voters: 2, reachable: 2, needed: 2 },
-            members: vec![
-                member(1, MemberRole::Voter, Some(0)),
-                member(2, MemberRole::Voter, Some(15)),
-                member(3, MemberRole::Learner, None),
-            ],
-        }
-    }
-
-    fn readiness(&self) -> Vec<Check> {
-        let disk = Check { name: "disk", ok: true, detail: "9 GiB free".to_owned() };
-        vec![self.state().check.clone(), disk]
-    }
-
-    fn liveness(&self) -> Vec<Check> {
-        vec![self.state().check.clone()]
     }
 }

@@ -1,5 +1,6 @@
 //! The native API against a store in memory, through real sockets.
 
+mod cluster;
 mod codes;
 mod connections;
 mod fake;

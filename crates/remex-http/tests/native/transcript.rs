@@ -18,13 +18,15 @@
 //! request id that the server made stands as `MADE`. Bytes that are not printable stand as `\xNN`,
 //! in both directions. `cargo golden -p remex-http` rewrites the answers; then read the diff.
 //!
-//! Directives: `fail CODE [unknown] [after MS] [revision N]` lets the next call fail, `compact N`,
-//! `leader ID|none`, `check good|bad DETAIL`, and `bytes KEY VALUE` writes past the surface.
+//! Directives: `fail CODE [unknown] [after MS] [revision N]` lets the next call fail, `fail-admin`
+//! with the same words the next change of the cluster or snapshot, `role NAME` (of this node),
+//! `compact N`, `leader ID|none`, `check good|bad DETAIL`, and `bytes KEY VALUE` writes past the
+//! surface.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use remex_model::{Command, Error, ErrorCode, Key, NodeId, Revision, Value};
+use remex_model::{Command, Error, ErrorCode, Key, NodeId, NodeRole, Revision, Value};
 
 use crate::codes;
 use crate::fake::Fake;
@@ -148,6 +150,10 @@ fn direct(fake: &Fake, directive: &str) {
     let words: Vec<&str> = directive.split(' ').collect();
     match words[..] {
         ["fail", code, ref rest @ ..] => fake.fail(failure(code, rest)),
+        ["fail-admin", code, ref rest @ ..] => {
+            fake.state().cluster.failure = Some(failure(code, rest));
+        }
+        ["role", name] => fake.state().cluster.role = role(name),
         ["compact", revision] => fake.compact(Revision(number(revision))),
         ["leader", "none"] => fake.lead(None),
         ["leader", id] => fake.lead(Some(NodeId(number(id)))),
@@ -182,6 +188,18 @@ fn failure(code: &str, mut rest: &[&str]) -> Error {
             _ => panic!("unknown words in a directive: {rest:?}"),
         };
     }
+}
+
+fn role(name: &str) -> NodeRole {
+    let roles = [
+        NodeRole::Waiting,
+        NodeRole::Follower,
+        NodeRole::Learner,
+        NodeRole::Repairing,
+        NodeRole::Removed,
+    ];
+    let role = roles.into_iter().find(|role| role.as_str() == name);
+    role.expect("a directive names a role")
 }
 
 fn number(text: &str) -> u64 {

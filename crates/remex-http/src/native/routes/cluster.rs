@@ -55,6 +55,13 @@ POST            /v1/batch           puts and deletes, all or none
 GET             /v1/node            who this node is
 GET             /v1/status          how it is doing
 GET             /v1/cluster         the members and the leader
+GET POST        /v1/cluster/members           who is in; invite a node
+GET DELETE      /v1/cluster/members/{name}    one member; remove it
+POST            /v1/cluster/members/{name}/promote   /demote
+POST            /v1/cluster/leader/transfer   let another node lead
+GET             /v1/snapshot        the whole state, as a file
+GET PUT         /v1/log-level       what the node logs
+GET             /metrics            for Prometheus
 GET             /livez /readyz      health; /readyz?verbose names the checks
 GET             /version
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use http::{Method, StatusCode};
-use remex_model::{Check, Error, ErrorCode};
+use remex_model::{Check, Error, ErrorCode, NodeRole};
 
 use super::cluster::ALLOW_READ;
 use crate::layers::Problem;
@@ -15,8 +15,9 @@ use crate::native::wire::HealthBody;
 use crate::surface::Shared;
 
 const READY_PATH: &str = "/readyz/";
-/// The check that this surface adds to those of the node.
+/// The checks that this surface adds to those of the node.
 const DRAINING: &str = "draining";
+const MEMBER: &str = "member";
 
 pub(crate) async fn live(State(shared): State<Arc<Shared>>, request: Request) -> Reply {
     answer(&request, || Ok(shared.admin.liveness()))
@@ -42,10 +43,25 @@ pub(crate) async fn ready_check(State(shared): State<Arc<Shared>>, request: Requ
 
 fn readiness(shared: &Shared) -> Vec<Check> {
     let mut checks = shared.admin.readiness();
+    if checks.iter().all(|check| check.name != MEMBER) {
+        checks.push(membership(shared.admin.status().role));
+    }
     let is_draining = shared.is_draining();
     let detail = if is_draining { "this node is shutting down" } else { "takes connections" };
     checks.push(Check { name: DRAINING, ok: !is_draining, detail: detail.to_owned() });
     checks
+}
+
+/// Whether the node is one that requests can be sent to. A learner is: it reads, and forwards.
+fn membership(role: NodeRole) -> Check {
+    let (ok, detail) = match role {
+        NodeRole::Follower | NodeRole::Candidate | NodeRole::Leader => (true, "a voter"),
+        NodeRole::Learner => (true, "a learner: serves, and does not count for the quorum"),
+        NodeRole::Waiting => (false, "not part of a cluster yet"),
+        NodeRole::Repairing => (false, "fetches from the other members what its disk has lost"),
+        NodeRole::Removed => (false, "was removed from its cluster; stop it for good"),
+    };
+    Check { name: MEMBER, ok, detail: detail.to_owned() }
 }
 
 fn answer(request: &Request, checks: impl FnOnce() -> Result<Vec<Check>, Problem>) -> Reply {

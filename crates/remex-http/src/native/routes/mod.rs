@@ -5,10 +5,13 @@
 //! method: OPTIONS with `Allow`, a method that it does not serve with 405.
 
 mod batch;
+mod body;
 mod cluster;
 mod collection;
 mod health;
 mod key;
+mod members;
+mod node;
 mod table;
 
 pub(crate) use key::answer as answer_key;

@@ -8,7 +8,7 @@ use axum::routing::any;
 use http::Method;
 use remex_model::{Error, ErrorCode};
 
-use super::{batch, cluster, collection, health, key};
+use super::{batch, cluster, collection, health, key, members, node};
 use crate::native::reply::{Reply, other_method};
 use crate::surface::Shared;
 
@@ -23,6 +23,14 @@ pub(crate) fn register(router: Router, shared: &Arc<Shared>) -> Router {
         .route("/v1/node", any(cluster::node))
         .route("/v1/status", any(cluster::status))
         .route("/v1/cluster", any(cluster::cluster))
+        .route("/v1/cluster/members", any(members::collection))
+        .route("/v1/cluster/members/{member}", any(members::one))
+        .route("/v1/cluster/members/{member}/promote", any(members::promote))
+        .route("/v1/cluster/members/{member}/demote", any(members::demote))
+        .route("/v1/cluster/leader/transfer", any(members::transfer))
+        .route("/v1/snapshot", any(node::snapshot))
+        .route("/v1/log-level", any(node::log_level))
+        .route("/metrics", any(node::metrics))
         .route("/version", any(cluster::version))
         .route("/livez", any(health::live))
         .route("/readyz", any(health::ready))

@@ -1,7 +1,7 @@
 //! The shapes of what a node says about itself. Ids are strings; terms, indexes and revisions
 //! are integers.
 
-use remex_model::{Check, ClusterView, MemberView, NodeInfo, NodeStatus};
+use remex_model::{Check, ClusterView, DiskUsage, MemberView, NodeInfo, NodeStatus};
 use serde::Serialize;
 
 /// Answer to `/v1/node`.
@@ -54,6 +54,7 @@ pub(crate) struct StatusBody {
     pending: u64,
     log: LogBody,
     engine: EngineBody,
+    disk: DiskBody,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +69,19 @@ struct EngineBody {
     durable_index: u64,
     disk_bytes: u64,
     buffer_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DiskBody {
+    used_bytes: u64,
+    free_bytes: u64,
+    full: bool,
+}
+
+impl From<DiskUsage> for DiskBody {
+    fn from(disk: DiskUsage) -> Self {
+        Self { used_bytes: disk.used_bytes, free_bytes: disk.free_bytes, full: disk.full }
+    }
 }
 
 impl StatusBody {
@@ -94,6 +108,7 @@ impl StatusBody {
                 disk_bytes: status.engine.disk_bytes,
                 buffer_bytes: status.engine.buffer_bytes,
             },
+            disk: status.disk.into(),
         }
     }
 }
@@ -104,6 +119,8 @@ pub(crate) struct ClusterBody {
     id: Option<String>,
     term: u64,
     leader: Option<String>,
+    /// Whether a change of the membership is under way.
+    changing: bool,
     quorum: QuorumBody,
     members: Vec<MemberBody>,
 }
@@ -117,8 +134,9 @@ struct QuorumBody {
     margin: Option<usize>,
 }
 
+/// One member: in `/v1/cluster`, and the answer to every request about it.
 #[derive(Debug, Serialize)]
-struct MemberBody {
+pub(crate) struct MemberBody {
     id: String,
     name: String,
     role: &'static str,
@@ -129,6 +147,7 @@ struct MemberBody {
     match_index: Option<u64>,
     lag: Option<u64>,
     last_contact_ms: Option<u64>,
+    disk: Option<DiskBody>,
 }
 
 impl From<ClusterView> for ClusterBody {
@@ -137,6 +156,7 @@ impl From<ClusterView> for ClusterBody {
             id: view.id.map(|id| id.to_string()),
             term: view.term.get(),
             leader: view.leader.map(|id| id.to_string()),
+            changing: view.changing,
             quorum: QuorumBody {
                 voters: view.quorum.voters,
                 reachable: view.quorum.reachable,
@@ -161,6 +181,7 @@ impl From<MemberView> for MemberBody {
             match_index: member.match_index.map(remex_model::Index::get),
             lag: member.lag,
             last_contact_ms: member.last_contact_ms,
+            disk: member.disk.map(DiskBody::from),
         }
     }
 }

@@ -3,9 +3,13 @@
 
 mod cluster;
 mod data;
+mod members;
 
-pub(crate) use cluster::{ClusterBody, HealthBody, NodeBody, StatusBody, VersionBody};
+pub(crate) use cluster::{ClusterBody, HealthBody, MemberBody, NodeBody, StatusBody, VersionBody};
 pub(crate) use data::{
     BatchBody, BatchOperation, BatchPut, BatchResult, DeleteBody, KeyBody, PageBody, PutBody,
     RecordBody,
+};
+pub(crate) use members::{
+    AddMemberBody, LeaderBody, LogLevelBody, MembersBody, SetLogLevelBody, TransferBody,
 };

@@ -1,0 +1,131 @@
+//! What a request says about members, in the model's terms; pure and tested without a server.
+#![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
+
+use remex_model::{ClusterView, Error, ErrorCode, MemberRole, MemberStep, MemberView};
+
+use super::percent::{Plus, decode};
+use super::wire::AddMemberBody;
+
+/// What stands before a member's name or id in a path.
+const MEMBER_PATH: &str = "/v1/cluster/members/";
+
+/// The shape of the body that adds a member.
+pub(crate) const ADD_HINT: &str =
+    r#"the body is {"peer_url":"10.0.0.4:7481"}, with "name" and "role":"learner" if wanted"#;
+
+/// The name or id of a member in `path`, which goes on with a slash or ends behind it.
+pub(crate) fn named(path: &str) -> Result<String, Error> {
+    let rest = path.strip_prefix(MEMBER_PATH).unwrap_or_default();
+    let coded = rest.split('/').next().unwrap_or_default();
+    let name = decode(coded, Plus::Literal)?;
+    match std::str::from_utf8(&name) {
+        Ok(name) if !name.is_empty() => Ok(name.to_owned()),
+        _ => Err(Error::new(ErrorCode::BadRequest, "the path names no member")
+            .hint("name it or its id, as in /v1/cluster/members/n2")),
+    }
+}
+
+/// The member of an id or, failing that, of a name.
+pub(crate) fn find(view: ClusterView, named: &str) -> Result<MemberView, Error> {
+    let by_id = view.members.iter().position(|one| named.eq_ignore_ascii_case(&one.id.to_string()));
+    let position = by_id.or_else(|| view.members.iter().position(|one| one.name == named));
+    let names: Vec<&str> = view.members.iter().map(|one| one.name.as_str()).collect();
+    let names = names.join(", ");
+    position.and_then(|position| view.members.into_iter().nth(position)).ok_or_else(|| {
+        Error::new(ErrorCode::MemberNotFound, format!("the cluster has no member `{named}`"))
+            .hint(format!("the members are {names}"))
+    })
+}
+
+/// The step that a body asks for.
+///
+/// # Errors
+/// If the address cannot be one, or the role is none.
+pub(crate) fn add(body: AddMemberBody) -> Result<MemberStep, Error> {
+    let role = match body.role.as_deref() {
+        None | Some("voter") => MemberRole::Voter,
+        Some("learner") => MemberRole::Learner,
+        Some(other) => {
+            let detail = format!("`role` is `{other}`; it must be `voter` or `learner`");
+            return Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT));
+        }
+    };
+    if body.name.as_deref() == Some("") {
+        let detail = "`name` is empty; a member takes the name that its node has if it is left out";
+        return Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT));
+    }
+    Ok(MemberStep::Add { peer_address: peer_address(&body.peer_url)?, name: body.name, role })
+}
+
+/// `host:port` of `host:port` or `http://host:port`.
+fn peer_address(url: &str) -> Result<String, Error> {
+    let fail = |why: &str| {
+        let detail = format!("`peer_url` is `{url}`; {why}");
+        Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT))
+    };
+    if url.starts_with("https://") {
+        return fail("TLS between nodes is not supported yet");
+    }
+    let address = url.strip_prefix("http://").unwrap_or(url);
+    let address = address.strip_suffix('/').unwrap_or(address);
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return fail("it must be HOST:PORT with the port for peers");
+    };
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    let is_host = |character: char| !character.is_whitespace() && !"/?#@".contains(character);
+    if host.is_empty() || !host.chars().all(is_host) || (host.contains(':') && !is_bracketed) {
+        return fail("it must be HOST:PORT, an IPv6 address in brackets");
+    }
+    match port.parse::<u16>() {
+        Ok(port) if port != 0 => Ok(address.to_owned()),
+        _ => fail("its port must be a number from 1 to 65535"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_named_by_one_segment() {
+        assert_eq!(named("/v1/cluster/members/n2").unwrap(), "n2");
+        assert_eq!(named("/v1/cluster/members/a%2Fb/promote").unwrap(), "a/b");
+        for path in ["/v1/cluster/members/", "/v1/cluster/members/%FF", "/v1/cluster/members/%2"] {
+            assert_eq!(named(path).unwrap_err().code, ErrorCode::BadRequest, "{path}");
+        }
+    }
+
+    #[test]
+    fn peers_are_hosts_with_ports() {
+        for (url, address) in [
+            ("10.0.0.4:7481", "10.0.0.4:7481"),
+            ("http://n4.example:7481/", "n4.example:7481"),
+            ("[::1]:7481", "[::1]:7481"),
+        ] {
+            assert_eq!(peer_address(url).unwrap(), address);
+        }
+        for url in ["", "n4", "n4:0", "n4:x", ":7481", "::1", "https://n4:1", "a b:1", "n4:1/x"] {
+            let error = peer_address(url).unwrap_err();
+            assert!(error.detail.contains(&format!("`{url}`")), "{}", error.detail);
+            assert!(error.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn a_new_member_is_to_vote_unless_it_is_to_learn() {
+        let body = |role: Option<&str>| AddMemberBody {
+            name: Some("n4".to_owned()),
+            peer_url: "n4:1".to_owned(),
+            role: role.map(str::to_owned),
+        };
+        let step = |role| MemberStep::Add {
+            peer_address: "n4:1".to_owned(),
+            name: Some("n4".to_owned()),
+            role,
+        };
+        assert_eq!(add(body(None)).unwrap(), step(MemberRole::Voter));
+        assert_eq!(add(body(Some("learner"))).unwrap(), step(MemberRole::Learner));
+        assert!(add(body(Some("boss"))).unwrap_err().detail.contains("boss"));
+        assert!(add(AddMemberBody { name: Some(String::new()), ..body(None) }).is_err());
+    }
+}

@@ -1,6 +1,6 @@
 //! What a core starts from.
 
-use remex_model::{Index, NodeId, Term};
+use remex_model::{Index, Membership, NodeId, Term};
 use thiserror::Error;
 
 use crate::{Entry, HardState};
@@ -10,8 +10,6 @@ use crate::{Entry, HardState};
 pub struct Config {
     /// This node; never 0.
     pub id: NodeId,
-    /// Every voter of the cluster, this node among them.
-    pub voters: Vec<NodeId>,
     /// Random number of this run of the process: makes proposal ids unique and seeds the
     /// election timeouts.
     pub session: u64,
@@ -22,6 +20,8 @@ pub struct Config {
     pub heartbeat_ticks: usize,
     /// Ticks after which an unanswered forward or read request is sent again.
     pub retry_ticks: u64,
+    /// Ticks after which a follower that needs a snapshot is told so again.
+    pub snapshot_retry_ticks: u64,
     /// Size at which a batch of proposals is closed and another entry begun, in bytes.
     pub entry_bytes_max: usize,
     /// Bytes of entries in one message to a follower.
@@ -38,14 +38,14 @@ pub struct Config {
 impl Config {
     /// The settings of a node: 20 ticks to an election, 2 between heartbeats.
     #[must_use]
-    pub fn new(id: NodeId, voters: Vec<NodeId>, session: u64) -> Self {
+    pub fn new(id: NodeId, session: u64) -> Self {
         Self {
             id,
-            voters,
             session,
             election_ticks: 20,
             heartbeat_ticks: 2,
             retry_ticks: 6,
+            snapshot_retry_ticks: 20,
             entry_bytes_max: 256 * 1024,
             message_bytes_max: 1024 * 1024,
             inflight_messages_max: 64,
@@ -60,6 +60,8 @@ impl Config {
 pub struct Start {
     /// The hard state as it was last synced.
     pub hard_state: HardState,
+    /// Who belongs to the cluster, as of `applied`; nobody on a node that has not been told yet.
+    pub membership: Membership,
     /// Last entry whose effect the state machine already holds.
     pub applied: Index,
     /// First entry that the log holds; 1 for a log that was never trimmed.
@@ -99,9 +101,17 @@ pub enum StartError {
         /// The entry that was there.
         found: Index,
     },
-    /// This node is not one of the voters.
-    #[error("node {0} is not a member of its own cluster")]
-    NotAMember(NodeId),
+    /// The log begins behind the entry that is to be applied next.
+    #[error("the log begins at entry {first_index}, but only {applied} was applied")]
+    Trimmed {
+        /// The applied entry.
+        applied: Index,
+        /// The first entry of the log.
+        first_index: Index,
+    },
+    /// The log does not say in which term the entry before its first one was made.
+    #[error("the log begins behind entry {0}, but does not know that entry's term")]
+    TermUnknown(Index),
     /// The Raft library refused the settings.
     #[error("the settings are refused: {0}")]
     Settings(String),

@@ -1,7 +1,7 @@
 //! Log entries and hard state in our own types.
 
 use bytes::Bytes;
-use raft::eraftpb;
+use raft::eraftpb::{self, EntryType};
 use remex_model::{Index, NodeId, Term};
 
 /// What an entry's payload is.
@@ -9,6 +9,8 @@ use remex_model::{Index, NodeId, Term};
 pub enum EntryKind {
     /// An encoded [`remex_model::Batch`], or nothing (Raft's own entry at the start of a term).
     Data,
+    /// An encoded [`remex_model::MembershipChange`].
+    Membership,
 }
 
 impl EntryKind {
@@ -17,6 +19,7 @@ impl EntryKind {
     pub fn to_byte(self) -> u8 {
         match self {
             Self::Data => 0,
+            Self::Membership => 1,
         }
     }
 
@@ -25,6 +28,7 @@ impl EntryKind {
     pub fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Data),
+            1 => Some(Self::Membership),
             _ => None,
         }
     }
@@ -59,18 +63,44 @@ impl Entry {
         Self {
             index: Index(entry.index),
             term: Term(entry.term),
-            kind: EntryKind::Data,
-            data: entry.data,
+            kind: EntryKind::of_raft(&entry),
+            data: payload(&entry).clone(),
         }
     }
 
     pub(crate) fn to_raft(&self) -> eraftpb::Entry {
-        eraftpb::Entry {
-            index: self.index.get(),
-            term: self.term.get(),
-            data: self.data.clone(),
-            ..eraftpb::Entry::default()
+        raft_entry(self.index.get(), self.term.get(), self.kind, self.data.clone())
+    }
+}
+
+impl EntryKind {
+    pub(crate) fn of_raft(entry: &eraftpb::Entry) -> Self {
+        match entry.get_entry_type() {
+            EntryType::EntryNormal => Self::Data,
+            EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => Self::Membership,
         }
+    }
+}
+
+/// An entry in the library's form. A change of the membership lies in `context`: the library takes
+/// `data` for protobuf, but only of a proposal, on the leader.
+pub(crate) fn raft_entry(index: u64, term: u64, kind: EntryKind, data: Bytes) -> eraftpb::Entry {
+    let mut entry = eraftpb::Entry { index, term, ..eraftpb::Entry::default() };
+    match kind {
+        EntryKind::Data => entry.data = data,
+        EntryKind::Membership => {
+            entry.set_entry_type(EntryType::EntryConfChangeV2);
+            entry.context = data;
+        }
+    }
+    entry
+}
+
+/// What we put into an entry.
+pub(crate) fn payload(entry: &eraftpb::Entry) -> &Bytes {
+    match EntryKind::of_raft(entry) {
+        EntryKind::Data => &entry.data,
+        EntryKind::Membership => &entry.context,
     }
 }
 

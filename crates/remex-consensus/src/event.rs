@@ -1,7 +1,8 @@
 //! What goes into the core and what comes out.
 
 use bytes::Bytes;
-use remex_model::{Index, NodeId, Term};
+use remex_model::{Index, MemberChange, MembershipError, NodeId, Part, Term};
+use thiserror::Error;
 
 use crate::{Entry, HardState, Message};
 
@@ -49,7 +50,8 @@ pub enum Event {
     Fetched {
         /// Which request this answers.
         fetch: FetchId,
-        /// The entries, from the first that was asked for on; may be fewer than asked for.
+        /// The entries, from the first that was asked for on; may be fewer than asked for, or
+        /// none if the log was trimmed meanwhile.
         entries: Vec<Entry>,
     },
     /// A peer cannot be reached.
@@ -57,8 +59,34 @@ pub enum Event {
         /// The peer.
         peer: NodeId,
     },
-    /// Hand leadership to the follower that is furthest ahead, if this node leads.
-    HandOver,
+    /// Nothing listens at a peer's address any more: its process is gone for certain. If it led,
+    /// a new leader is elected soon rather than when its silence is noticed.
+    PeerGone {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// Change the membership, if this node leads. Answered by [`Effect::ChangeRefused`], or by
+    /// applying an entry of kind [`crate::EntryKind::Membership`] that names this run's session
+    /// and the sequence; by neither if leadership is lost before that.
+    Change {
+        /// Chosen by the caller, unique within the run among all its proposals.
+        sequence: u64,
+        /// The steps, all or none; at least one.
+        changes: Vec<MemberChange>,
+        /// Do it even if it would cost the cluster its majority or its leader.
+        force: bool,
+    },
+    /// Hand leadership to another voter, if this node leads.
+    Transfer {
+        /// To this one; otherwise to the one that is furthest ahead. Nothing happens if it is no
+        /// voter.
+        to: Option<NodeId>,
+    },
+    /// The log on disk was trimmed.
+    Trimmed {
+        /// Where it begins now; at most one behind the last entry that was applied.
+        first_index: Index,
+    },
 }
 
 /// Names one request for older entries.
@@ -121,7 +149,34 @@ pub enum Effect {
     },
     /// Role, term or known leader changed.
     Leadership(Leadership),
-    /// A peer contradicts what this node's disk once promised; the node must stop.
+    /// The change of the membership is not proposed, and never will be.
+    ChangeRefused {
+        /// Its sequence.
+        sequence: u64,
+        /// Why.
+        refusal: ChangeRefusal,
+    },
+    /// The leader no longer has the entries that this node needs next: it must fetch a snapshot,
+    /// of any index behind what it has applied, install it and start a new core. Said again every
+    /// [`crate::Config::snapshot_retry_ticks`] until the log of this node reaches the leader's.
+    NeedSnapshot {
+        /// Last entry that the leader's state holds.
+        index: Index,
+        /// That entry's term.
+        term: Term,
+        /// The leader.
+        from: NodeId,
+    },
+    /// This node has just applied its own removal from the cluster. It may still vote for others,
+    /// who may not know of the removal yet, and never stands for election.
+    Removed,
+    /// This node's disk has lost what it once promised to have synced: it was restored from an
+    /// old copy, or wiped. It must not vote or acknowledge anything under this identity.
+    RolledBack {
+        /// What was found.
+        reason: String,
+    },
+    /// What was found contradicts the rules of consensus; the node must stop and keep its data.
     Fatal {
         /// What was found.
         reason: String,
@@ -156,8 +211,40 @@ pub struct Leadership {
 pub struct Progress {
     /// The member.
     pub id: NodeId,
+    /// Its part in decisions.
+    pub part: Part,
     /// Last entry that it acknowledged.
     pub matched: Index,
-    /// Whether it was heard of in the current check-quorum period.
+    /// Whether it was heard of within an election timeout.
     pub active: bool,
+    /// Whether it needs a snapshot, because the leader's log no longer has what comes next for it.
+    pub needs_snapshot: bool,
+}
+
+/// Why a change of the membership is not proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ChangeRefusal {
+    /// This node does not lead.
+    #[error("this node does not lead")]
+    NotLeader,
+    /// Another change is not finished, or leadership is just being handed over or was just won.
+    #[error("another change of the membership is under way")]
+    InProgress,
+    /// The log takes no proposals: too much of it waits to be committed.
+    #[error("the log takes no proposals at the moment")]
+    Busy,
+    /// The change takes the vote of the node that leads: leadership must be handed over first.
+    #[error("the leader cannot be removed or demoted; leadership must be handed over first")]
+    IsLeader,
+    /// After the change fewer voters than a majority could be reached.
+    #[error("only {reachable} voters could be reached after the change, and {needed} are needed")]
+    WouldLoseQuorum {
+        /// Voters that can be reached now, the leader among them.
+        reachable: usize,
+        /// Voters that make a majority.
+        needed: usize,
+    },
+    /// The change does not fit the membership.
+    #[error(transparent)]
+    Invalid(#[from] MembershipError),
 }

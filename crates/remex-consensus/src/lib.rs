@@ -24,11 +24,14 @@
 //! Membership is fixed when the core starts; a follower that is behind the first entry of the
 //! log cannot be helped with a snapshot yet.
 
+mod conf;
 mod config;
+mod contact;
 mod core;
 mod entry;
 mod event;
 mod intake;
+mod marks;
 mod message;
 mod proposals;
 mod reads;
@@ -39,5 +42,6 @@ mod wire;
 pub use self::config::{Config, Start, StartError};
 pub use self::core::Core;
 pub use self::entry::{Entry, EntryKind, HardState};
-pub use self::event::{Effect, Event, FetchId, Leadership, Progress, Role};
+pub use self::event::{ChangeRefusal, Effect, Event, FetchId, Leadership, Progress, Role};
+pub use self::marks::{Mark, Marks, RolledBack};
 pub use self::message::{Message, Promise, RaftMessage};

@@ -5,6 +5,8 @@ use std::fmt;
 use raft::eraftpb::{self, MessageType};
 use remex_model::{Index, NodeId, Proposed, Term};
 
+use crate::entry::payload;
+
 /// A message of the Raft library. Opaque: only this crate looks inside.
 #[derive(Clone, PartialEq)]
 pub struct RaftMessage(pub(crate) eraftpb::Message);
@@ -13,7 +15,7 @@ impl RaftMessage {
     /// Bytes of entries that the message carries.
     #[must_use]
     pub fn entry_bytes(&self) -> usize {
-        self.0.entries.iter().map(|entry| entry.data.len()).sum()
+        self.0.entries.iter().map(|entry| payload(entry).len()).sum()
     }
 
     /// What its sender must have synced before it sent this, for those who check that it has.

@@ -19,6 +19,17 @@ pub(crate) struct Wanted {
     pub(crate) context: GetEntriesContext,
 }
 
+/// What the log on disk holds.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) first_index: u64,
+    pub(crate) last_index: u64,
+    /// First index and term of each run of entries with one term.
+    pub(crate) terms: Vec<(u64, u64)>,
+    /// The last entries.
+    pub(crate) entries: Vec<Entry>,
+}
+
 /// The end of the log.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -28,6 +39,8 @@ pub(crate) struct Tail {
     first_index: u64,
     /// Last entry of the log.
     last_index: u64,
+    /// Last entry that was applied: what a snapshot of this node holds at the least.
+    applied: u64,
     /// First index and term of each run of entries with one term; the first run covers
     /// `first_index - 1` too.
     terms: Vec<(u64, u64)>,
@@ -43,21 +56,19 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn new(
         hard_state: HardState,
-        voters: Vec<u64>,
-        first_index: u64,
-        terms: Vec<(u64, u64)>,
-        entries: Vec<Entry>,
-        last_index: u64,
+        conf_state: ConfState,
+        log: Held,
+        applied: u64,
         entries_bytes_max: usize,
     ) -> Self {
-        let mut conf_state = ConfState::default();
-        conf_state.set_voters(voters);
+        let Held { first_index, last_index, terms, entries } = log;
         let entries_bytes = entries.iter().map(weight).sum();
         Self {
             hard_state,
             conf_state,
             first_index,
             last_index,
+            applied,
             terms,
             entries: entries.into(),
             entries_bytes,
@@ -94,14 +105,31 @@ impl Tail {
         self.fetched.retain(|entry| entry.index < from);
     }
 
-    /// Forgets applied entries beyond the bound.
-    pub(crate) fn shrink(&mut self, applied: u64) {
+    /// Entries up to `applied` were applied. Forgets those beyond the bound.
+    pub(crate) fn applied(&mut self, applied: u64) {
+        self.applied = applied;
         while self.entries_bytes > self.entries_bytes_max
             && self.entries.front().is_some_and(|entry| entry.index <= applied)
         {
             let entry = self.entries.pop_front().expect("just looked at");
             self.entries_bytes -= weight(&entry);
         }
+    }
+
+    /// The log on disk begins at `first_index` now. What comes before is forgotten, but for the
+    /// term of the entry just before.
+    pub(crate) fn trim(&mut self, first_index: u64) {
+        if first_index <= self.first_index {
+            return;
+        }
+        self.first_index = first_index;
+        let runs = self.terms.partition_point(|&(first, _)| first < first_index);
+        self.terms.drain(..runs.saturating_sub(1));
+        while self.entries.front().is_some_and(|entry| entry.index < first_index) {
+            let entry = self.entries.pop_front().expect("just looked at");
+            self.entries_bytes -= weight(&entry);
+        }
+        self.fetched.retain(|entry| entry.index >= first_index);
     }
 
     /// Requests of the library that [`Storage::entries`] could not answer since the last call.
@@ -117,6 +145,11 @@ impl Tail {
             .count();
         entries.truncate(unchanged);
         self.fetched = entries;
+    }
+
+    /// Whether the log holds an entry, as far as is known here.
+    pub(crate) fn has(&self, index: u64) -> bool {
+        (self.first_index..=self.last_index).contains(&index)
     }
 
     fn memory_first(&self) -> u64 {
@@ -137,7 +170,7 @@ impl Tail {
 
 /// Bytes that an entry takes in memory, about.
 fn weight(entry: &Entry) -> usize {
-    entry.data.len() + 128
+    entry.data.len() + entry.context.len() + 128
 }
 
 /// Entries from an iterator up to a number of bytes, at least one.
@@ -208,8 +241,15 @@ impl Storage for Tail {
         Ok(self.last_index)
     }
 
+    /// What this node's state holds, in name only: followers fetch it by other ways.
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+        let Some(term) = self.term_of(self.applied).filter(|_| self.applied > 0) else {
+            return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        };
+        let mut snapshot = Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        (metadata.index, metadata.term) = (self.applied, term);
+        Ok(snapshot)
     }
 }
 
@@ -226,8 +266,8 @@ mod tests {
     }
 
     fn tail() -> Tail {
-        let mut tail =
-            Tail::new(HardState::default(), vec![1], 1, Vec::new(), Vec::new(), 0, 4 * 228);
+        let log = Held { first_index: 1, ..Held::default() };
+        let mut tail = Tail::new(HardState::default(), ConfState::default(), log, 0, 4 * 228);
         tail.append(&[entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2), entry(5, 3)]);
         tail
     }
@@ -257,7 +297,7 @@ mod tests {
     #[test]
     fn what_left_memory_is_fetched_and_then_served() {
         let mut tail = tail();
-        tail.shrink(4);
+        tail.applied(4);
         assert_eq!(tail.memory_first(), 2);
         let low = tail.entries(1, 4, None, GetEntriesContext::empty(true));
         assert!(matches!(low, Err(Error::Store(StorageError::LogTemporarilyUnavailable))));
@@ -273,7 +313,7 @@ mod tests {
     #[test]
     fn only_entries_that_have_left_memory_are_fetched() {
         let mut tail = tail();
-        tail.shrink(3);
+        tail.applied(3);
         tail.append(&[entry(6, 3)]);
         assert!(tail.entries(1, 7, None, GetEntriesContext::empty(true)).is_err());
         assert_eq!(tail.take_wanted()[0].high, tail.memory_first());
@@ -290,7 +330,7 @@ mod tests {
     #[test]
     fn unapplied_entries_are_never_forgotten() {
         let mut tail = tail();
-        tail.shrink(0);
+        tail.applied(0);
         assert_eq!(tail.memory_first(), 1);
     }
 }

@@ -5,7 +5,9 @@
 //! ```text
 //! 1 raft            u8 type, u64 from, to, term, log_term, index, commit, commit_term,
 //!                   u8 reject, u64 reject_hint, bytes context,
-//!                   u32 number of entries, each: u8 kind, u64 term, u64 index, bytes data
+//!                   u32 number of entries, each: u8 kind, u64 term, u64 index, bytes data;
+//!                   of a snapshot (type 11) only index and log term are said, its bytes are
+//!                   fetched by whoever needs them
 //! 2 forward         u64 session, batch, term, u32 number of commands, each as in a batch
 //! 3 forward refused u64 session, batch
 //! 4 read request    u64 session, context
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use raft::eraftpb::{self, MessageType};
 use remex_model::{DecodeError, Decoder, Encoder, Index, Proposed, Term};
 
+use crate::entry::{payload, raft_entry};
 use crate::{EntryKind, Message, RaftMessage};
 
 const RAFT: u8 = 1;
@@ -30,7 +33,7 @@ const READ_REPLY: u8 = 5;
 const TERM_MAX: u64 = 1 << 62;
 
 /// The types that cross the wire, with the byte that stands for each.
-const TYPES: [(MessageType, u8); 10] = [
+const TYPES: [(MessageType, u8); 11] = [
     (MessageType::MsgAppend, 1),
     (MessageType::MsgAppendResponse, 2),
     (MessageType::MsgRequestVote, 3),
@@ -41,6 +44,7 @@ const TYPES: [(MessageType, u8); 10] = [
     (MessageType::MsgRequestPreVoteResponse, 8),
     (MessageType::MsgTransferLeader, 9),
     (MessageType::MsgTimeoutNow, 10),
+    (MessageType::MsgSnapshot, 11),
 ];
 
 impl Message {
@@ -123,15 +127,22 @@ fn encode_raft(message: &eraftpb::Message, encoder: &mut Encoder<'_>) {
         .iter()
         .find(|(kind, _)| *kind == message.get_msg_type())
         .map(|&(_, byte)| byte)
-        .expect("only messages between peers are sent, and no snapshot is ever offered");
+        .expect("only messages between peers are sent");
     encoder.u8(RAFT);
     encoder.u8(kind);
+    let (log_term, index) = match message.get_msg_type() {
+        MessageType::MsgSnapshot => {
+            let metadata = message.get_snapshot().get_metadata();
+            (metadata.term, metadata.index)
+        }
+        _ => (message.log_term, message.index),
+    };
     for field in [
         message.from,
         message.to,
         message.term,
-        message.log_term,
-        message.index,
+        log_term,
+        index,
         message.commit,
         message.commit_term,
     ] {
@@ -142,10 +153,10 @@ fn encode_raft(message: &eraftpb::Message, encoder: &mut Encoder<'_>) {
     encoder.bytes(&message.context);
     encoder.count(message.entries.len());
     for entry in message.entries.iter() {
-        encoder.u8(EntryKind::Data.to_byte());
+        encoder.u8(EntryKind::of_raft(entry).to_byte());
         encoder.u64(entry.term);
         encoder.u64(entry.index);
-        encoder.bytes(&entry.data);
+        encoder.bytes(payload(entry));
     }
 }
 
@@ -171,13 +182,9 @@ fn decode_raft(decoder: &mut Decoder) -> Result<eraftpb::Message, DecodeError> {
     let mut entries = Vec::with_capacity(count);
     for position in 0..count {
         let kind = decoder.u8("entry kind")?;
-        EntryKind::from_byte(kind).ok_or(unknown("entry kind", kind))?;
-        let entry = eraftpb::Entry {
-            term: decoder.u64("entry term")?,
-            index: decoder.u64("entry index")?,
-            data: decoder.bytes("entry data")?,
-            ..eraftpb::Entry::default()
-        };
+        let kind = EntryKind::from_byte(kind).ok_or(unknown("entry kind", kind))?;
+        let (term, index) = (decoder.u64("entry term")?, decoder.u64("entry index")?);
+        let entry = raft_entry(index, term, kind, decoder.bytes("entry data")?);
         // The library indexes by position: a gap would break its invariants.
         if Some(entry.index) != message.index.checked_add(position as u64 + 1) {
             return Err(DecodeError::Unknown { field: "entry index", value: entry.index });
@@ -185,6 +192,12 @@ fn decode_raft(decoder: &mut Decoder) -> Result<eraftpb::Message, DecodeError> {
         entries.push(entry);
     }
     message.set_entries(entries.into());
+    if message.get_msg_type() == MessageType::MsgSnapshot {
+        let (index, term) = (std::mem::take(&mut message.index), message.log_term);
+        message.log_term = 0;
+        let metadata = message.mut_snapshot().mut_metadata();
+        (metadata.index, metadata.term) = (index, term);
+    }
     Ok(message)
 }
 
@@ -203,11 +216,19 @@ mod tests {
         append.context = Bytes::from_static(b"round 5");
         let mut entry = eraftpb::Entry::default();
         (entry.term, entry.index, entry.data) = (7, 41, Bytes::from_static(b"payload"));
-        append.set_entries(vec![entry].into());
+        let change = Bytes::from_static(b"change");
+        let change = raft_entry(42, 7, EntryKind::Membership, change);
+        append.set_entries(vec![entry, change].into());
+        let mut snapshot = eraftpb::Message::default();
+        snapshot.set_msg_type(MessageType::MsgSnapshot);
+        (snapshot.from, snapshot.to, snapshot.term) = (1, 2, 7);
+        let metadata = snapshot.mut_snapshot().mut_metadata();
+        (metadata.index, metadata.term) = (40, 6);
         let id = ProposalId { session: 3, sequence: 9 };
         let commands = vec![Proposed { id, command: Bytes::from_static(b"command") }];
         vec![
             Message::Raft(RaftMessage(append)),
+            Message::Raft(RaftMessage(snapshot)),
             Message::Forward { session: 3, batch: 4, term: Term(7), commands },
             Message::ForwardRefused { session: 3, batch: 4 },
             Message::ReadRequest { session: 3, context: 8 },

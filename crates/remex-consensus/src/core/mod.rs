@@ -3,25 +3,35 @@
 //! [`Core::handle`] takes everything that happened since the last call, in this order of work:
 //! step every message, note every proposal and read, give what waits to the leader (itself or
 //! another), then let the Raft library say what is to be done until it has nothing more to say.
+//! Beside that road: elections and their timeouts (`election.rs`), the membership
+//! (`membership.rs`), followers that need a snapshot (`snapshot.rs`), and messages that must not
+//! reach the library (`guard.rs`).
 
+mod election;
+mod guard;
+mod membership;
 mod ready;
+mod snapshot;
 mod step;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use raft::{GetEntriesContext, RawNode, StateRole};
-use remex_model::{Index, NodeId, Term};
+use raft::{GetEntriesContext, ProgressState, RawNode, StateRole};
+use remex_model::{Index, Membership, NodeId, Term};
 use slog::{Discard, Logger, o};
 
+use crate::conf::conf_state;
+use crate::contact::Contacts;
 use crate::intake::Intake;
 use crate::proposals::Proposals;
 use crate::reads::Reads;
-use crate::tail::Tail;
+use crate::tail::{self, Tail};
 use crate::timeout::ElectionTimeout;
 use crate::{
-    Config, Effect, Event, FetchId, Leadership, Message, Progress, Role, Start, StartError,
+    Config, Effect, Event, FetchId, Leadership, Marks, Message, Progress, Role, Start, StartError,
 };
 
 /// Messages that wait until a write is synced.
@@ -44,6 +54,11 @@ pub struct Core {
     now: u64,
     /// Elections that this node stood for.
     elections: u64,
+    /// Elections that it will stand for in short order, because the leader is gone for certain.
+    hurried: u32,
+    /// Who belongs to the cluster, as of `applied`.
+    membership: Arc<Membership>,
+    contacts: Contacts,
     leadership: Leadership,
     /// Last entry that was given out to be applied.
     applied: Index,
@@ -61,8 +76,8 @@ pub struct Core {
     time_ms: u64,
     fetches: BTreeMap<FetchId, (u64, GetEntriesContext)>,
     next_fetch: u64,
-    /// Set by an impossible message: the node must stop.
-    fatal: Option<String>,
+    /// What makes it impossible to go on.
+    failure: Option<Effect>,
 }
 
 impl std::fmt::Debug for Core {
@@ -84,28 +99,28 @@ impl Core {
     /// # Errors
     /// If what the disk holds contradicts itself.
     pub fn new(config: Config, start: Start) -> Result<Self, StartError> {
-        let last = check(&config, &start)?;
+        let last = check(&start)?;
         let mut hard_state = start.hard_state;
         // The stored commit is a hint that may lag; what was applied was committed.
         hard_state.commit = hard_state.commit.max(start.applied);
-        let entries: Vec<_> = start.entries.iter().map(crate::Entry::to_raft).collect();
-        let terms = start.terms.iter().map(|&(index, term)| (index.get(), term.get())).collect();
-        let mut voters: Vec<u64> = config.voters.iter().map(|id| id.get()).collect();
-        voters.sort_unstable();
+        let log = tail::Held {
+            first_index: start.first_index.get().max(1),
+            last_index: last.get(),
+            terms: start.terms.iter().map(|&(index, term)| (index.get(), term.get())).collect(),
+            entries: start.entries.iter().map(crate::Entry::to_raft).collect(),
+        };
         let tail = Tail::new(
             hard_state.to_raft(),
-            voters,
-            start.first_index.get().max(1),
-            terms,
-            entries,
-            last.get(),
+            conf_state(&start.membership),
+            log,
+            start.applied.get(),
             config.tail_bytes_max,
         );
         let logger = Logger::root(Discard, o!());
         let mut raft = RawNode::new(&library_config(&config, start.applied), tail, &logger)
             .map_err(|error| StartError::Settings(error.to_string()))?;
         raft.raft.set_max_committed_size_per_ready(u64::MAX);
-        if config.voters.len() == 1 {
+        if raft.raft.promotable() && raft.raft.prs().is_singleton() {
             // Nobody else could lead: why wait for an election timeout?
             raft.campaign().map_err(|error| StartError::Settings(error.to_string()))?;
         }
@@ -115,6 +130,9 @@ impl Core {
             timeout,
             now: 0,
             elections: 0,
+            hurried: 0,
+            membership: Arc::new(start.membership),
+            contacts: Contacts::new(config.election_ticks as u64),
             leadership,
             applied: start.applied,
             proposals: Proposals::new(config.session),
@@ -127,7 +145,7 @@ impl Core {
             time_ms: 0,
             fetches: BTreeMap::new(),
             next_fetch: 0,
-            fatal: None,
+            failure: None,
             raft,
             config,
         })
@@ -146,12 +164,11 @@ impl Core {
             self.step(event, effects);
         }
         self.settle(effects);
+        self.leave_joint();
         self.give_proposals(effects);
         self.ask_reads(effects);
         self.settle(effects);
-        if let Some(reason) = self.fatal.take() {
-            effects.push(Effect::Fatal { reason });
-        }
+        effects.extend(self.failure.take());
     }
 
     /// Role, term and leader.
@@ -184,19 +201,31 @@ impl Core {
         if self.leadership.role != Role::Leader {
             return Vec::new();
         }
-        let mut progress: Vec<Progress> = self
-            .raft
-            .raft
-            .prs()
-            .iter()
-            .map(|(&id, progress)| Progress {
-                id: NodeId(id),
+        let known = self.raft.raft.prs();
+        let member = |id: NodeId, part| {
+            let progress = known.get(id.get())?;
+            Some(Progress {
+                id,
+                part,
                 matched: Index(progress.matched),
-                active: progress.recent_active || id == self.config.id.get(),
+                active: self.is_active(id),
+                needs_snapshot: progress.state == ProgressState::Snapshot,
             })
-            .collect();
-        progress.sort_unstable_by_key(|progress| progress.id);
-        progress
+        };
+        self.membership.members().filter_map(|(known, part)| member(known.id, part)).collect()
+    }
+
+    /// Notes in `marks` what this node knows of the members while it leads.
+    pub fn note_marks(&self, marks: &mut Marks) {
+        if self.raft.raft.commit_to_current_term() {
+            marks.note(&self.progress(), self.commit(), self.leadership.term);
+        }
+    }
+
+    /// Who belongs to the cluster, as of the last entry that was given out to be applied.
+    #[must_use]
+    pub fn membership(&self) -> &Arc<Membership> {
+        &self.membership
     }
 
     fn id(&self) -> NodeId {
@@ -222,6 +251,9 @@ impl Core {
             return;
         }
         self.leadership = now;
+        if leader.is_some() {
+            self.hurried = 0;
+        }
         self.reads.ask_again();
         self.reads.drop_remotes();
         effects.push(Effect::Leadership(now));
@@ -229,9 +261,13 @@ impl Core {
 }
 
 /// Checks that what the disk holds fits together; answers the last entry of the log.
-fn check(config: &Config, start: &Start) -> Result<Index, StartError> {
-    if !config.voters.contains(&config.id) {
-        return Err(StartError::NotAMember(config.id));
+fn check(start: &Start) -> Result<Index, StartError> {
+    let (applied, first_index) = (start.applied, start.first_index);
+    if first_index > applied.next() {
+        return Err(StartError::Trimmed { applied, first_index });
+    }
+    if first_index > Index(1) && start.terms.first().is_none_or(|&(run, _)| run >= first_index) {
+        return Err(StartError::TermUnknown(Index(first_index.get() - 1)));
     }
     let mut last = start.applied;
     for entry in &start.entries {

@@ -6,7 +6,7 @@ use remex_model::{Decoder, Index, ProposalId, Term};
 
 use super::{Core, Held};
 use crate::tail::Wanted;
-use crate::{Effect, Entry, FetchId, HardState, Message, RaftMessage};
+use crate::{Effect, Entry, EntryKind, FetchId, HardState, Message, RaftMessage};
 
 /// Bytes that one fetch of older entries asks for.
 const FETCH_BYTES: usize = 1024 * 1024;
@@ -132,15 +132,22 @@ impl Core {
 
     fn apply(&mut self, committed: Vec<eraftpb::Entry>, effects: &mut Vec<Effect>) {
         let Some(last) = committed.last().map(|entry| entry.index) else { return };
+        let mut removed = false;
         for entry in &committed {
             self.proposals.entry_of_term(Term(entry.term));
-            self.resolve(entry);
+            match EntryKind::of_raft(entry) {
+                EntryKind::Data => self.resolve(entry),
+                EntryKind::Membership => removed |= self.apply_change(entry),
+            }
         }
         let entries = committed.into_iter().map(Entry::from_raft).collect();
         effects.push(Effect::Apply { entries });
+        if removed {
+            effects.push(Effect::Removed);
+        }
         self.applied = Index(last);
         self.raft.advance_apply_to(last);
-        self.raft.mut_store().shrink(last);
+        self.raft.mut_store().applied(last);
     }
 
     /// Takes the proposals of this run that stand in an entry off the list. Walks over the ids

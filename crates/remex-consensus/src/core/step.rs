@@ -5,6 +5,7 @@ use raft::eraftpb::{self, MessageType};
 use remex_model::{BatchBuilder, Command, Index, NodeId, Proposed, Term};
 
 use super::Core;
+use super::guard::Verdict;
 use crate::intake::Seen;
 use crate::reads::Remote;
 use crate::{Effect, Event, FetchId, Message, RaftMessage, Role};
@@ -22,22 +23,24 @@ impl Core {
             Event::Persisted { number } => self.persisted(number, effects),
             Event::Fetched { fetch, entries } => self.fetched(fetch, &entries),
             Event::Unreachable { peer } => self.raft.report_unreachable(peer.get()),
-            Event::HandOver => self.hand_over(),
+            Event::PeerGone { peer } => self.peer_gone(peer),
+            Event::Change { sequence, changes, force } => {
+                if let Err(refusal) = self.change(sequence, &changes, force) {
+                    effects.push(Effect::ChangeRefused { sequence, refusal });
+                }
+            }
+            Event::Transfer { to } => self.transfer(to),
+            Event::Trimmed { first_index } => self.trimmed(first_index),
         }
     }
 
     fn tick(&mut self, effects: &mut Vec<Effect>) {
         self.now += 1;
-        let term = Term(self.raft.raft.term);
-        let timeout = self.timeout.ticks(term, self.elections);
-        self.raft.raft.set_randomized_election_timeout(timeout);
-        let elapsed = self.raft.raft.election_elapsed;
-        self.raft.tick();
-        // The library starts the count anew when it stands for election (a leader does so for
-        // its own purposes).
-        let raft = &self.raft.raft;
-        if raft.state != StateRole::Leader && raft.election_elapsed <= elapsed {
-            self.elections += 1;
+        self.contacts.tick();
+        self.tick_election();
+        if self.leads() {
+            self.offer_snapshots();
+            self.promote();
         }
         for (sequence, sent) in self.proposals.tick(self.now) {
             effects.push(Effect::ProposalExpired { sequence, sent });
@@ -70,7 +73,7 @@ impl Core {
 
     fn message(&mut self, from: NodeId, message: Message, effects: &mut Vec<Effect>) {
         match message {
-            Message::Raft(message) => self.raft_message(from, message),
+            Message::Raft(message) => self.raft_message(from, message, effects),
             Message::Forward { session, batch, term, commands } => {
                 self.take_forward(from, (session, batch), term, commands, effects);
             }
@@ -92,35 +95,33 @@ impl Core {
         }
     }
 
-    fn raft_message(&mut self, from: NodeId, message: RaftMessage) {
+    fn raft_message(&mut self, from: NodeId, message: RaftMessage, effects: &mut Vec<Effect>) {
         let message = message.0;
         if message.from != from.get() || message.to != self.id().get() {
             return;
         }
-        if let Some(reason) = self.contradiction(&message) {
-            self.fatal = Some(reason);
-            return;
+        match self.judge(from, &message) {
+            Verdict::Step => {}
+            Verdict::Ignore => return,
+            Verdict::Failure(failure) => {
+                self.failure.get_or_insert(failure);
+                return;
+            }
         }
+        self.contacts.heard(from);
+        match message.get_msg_type() {
+            MessageType::MsgSnapshot => self.snapshot_offered(from, message, effects),
+            MessageType::MsgHeartbeat => self.heartbeat(message),
+            _ => self.step_raft(message),
+        }
+    }
+
+    /// Gives a message to the library.
+    pub(super) fn step_raft(&mut self, message: eraftpb::Message) {
         // An error here means that the message was not for us (an unknown peer, a stale
         // response); Raft treats it like a lost one.
         drop(self.raft.step(message));
         // The library may have written a new random timeout; ours is set before every tick.
-    }
-
-    /// A leader commits on a follower only what that follower acknowledged as synced. If the log
-    /// ends before that, the disk has lost synced data, and taking part in votes or commits
-    /// could lose acknowledged writes.
-    fn contradiction(&self, message: &eraftpb::Message) -> Option<String> {
-        let heartbeat = message.get_msg_type() == MessageType::MsgHeartbeat;
-        let last = self.last_index().get();
-        if heartbeat && message.term >= self.raft.raft.term && message.commit > last {
-            return Some(format!(
-                "the leader counts on this node for entry {}, but its log ends at {last}: this \
-                 disk has lost data that was synced (restored from an old copy, or wiped?)",
-                message.commit
-            ));
-        }
-        None
     }
 
     /// Takes proposals of a follower, if this node leads the term that they are meant for and
@@ -200,25 +201,15 @@ impl Core {
     }
 
     fn fetched(&mut self, fetch: FetchId, entries: &[crate::Entry]) {
-        let Some((_, context)) = self.fetches.remove(&fetch) else { return };
-        if entries.is_empty() {
+        let Some((low, context)) = self.fetches.remove(&fetch) else { return };
+        if entries.is_empty() && self.raft.store().has(low) {
+            // The log on disk was trimmed, and this core will hear of it. Until then the library
+            // asks again whenever the follower answers a heartbeat.
             return;
         }
         let entries = entries.iter().map(crate::Entry::to_raft).collect();
         self.raft.mut_store().set_fetched(entries);
         self.raft.on_entries_fetched(context);
-    }
-
-    fn hand_over(&mut self) {
-        let me = self.id();
-        let progress = self.progress();
-        let best = progress
-            .iter()
-            .filter(|member| member.id != me && member.active)
-            .max_by_key(|member| member.matched);
-        if let Some(member) = best {
-            self.raft.transfer_leader(member.id.get());
-        }
     }
 
     /// A round of heartbeats was answered by a quorum, or a request by the leader.
@@ -229,7 +220,7 @@ impl Core {
         }
     }
 
-    fn leads(&self) -> bool {
+    pub(super) fn leads(&self) -> bool {
         self.raft.raft.state == StateRole::Leader
     }
 

@@ -3,10 +3,33 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use remex_model::{Batch, Command, Key, NodeId, Value};
+use remex_model::{Batch, Command, Incarnation, Key, Member, Value};
 
 use super::*;
 use crate::EntryKind;
+
+fn member(id: u64) -> Member {
+    Member {
+        id: NodeId(id),
+        incarnation: Incarnation(id),
+        name: format!("n{id}"),
+        peer_address: String::new(),
+        client_url: String::new(),
+        promote: true,
+    }
+}
+
+/// What every founder starts from: the founding is entry 1.
+fn founded(size: u64) -> Start {
+    Start {
+        hard_state: crate::HardState { term: Term(1), vote: None, commit: Index(1) },
+        membership: Membership::founded((1..=size).map(member)),
+        applied: Index(1),
+        first_index: Index(2),
+        terms: vec![(Index(1), Term(1))],
+        entries: Vec::new(),
+    }
+}
 
 struct Node {
     core: Core,
@@ -26,13 +49,11 @@ struct Cluster {
 
 impl Cluster {
     fn new(size: u64) -> Self {
-        let voters: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let nodes = voters
-            .iter()
-            .map(|&id| {
-                let config = Config::new(id, voters.clone(), 1000 + id.get());
-                let start = Start { first_index: Index(1), ..Start::default() };
-                let core = Core::new(config, start).unwrap();
+        let nodes = (1..=size)
+            .map(NodeId)
+            .map(|id| {
+                let config = Config::new(id, 1000 + id.get());
+                let core = Core::new(config, founded(size)).unwrap();
                 let (applied, ready_reads) = (Vec::new(), Vec::new());
                 let (expired, unsynced) = (Vec::new(), Vec::new());
                 (id, Node { core, applied, ready_reads, expired, unsynced })
@@ -66,7 +87,7 @@ impl Cluster {
                         node.expired.push((sequence, sent));
                     }
                     Effect::ReadExpired { .. } | Effect::Leadership(_) => {}
-                    Effect::Fetch { .. } | Effect::Fatal { .. } => panic!("{effect:?}"),
+                    _ => panic!("{effect:?}"),
                 }
             }
         }
@@ -222,7 +243,7 @@ fn without_a_leader_a_proposal_expires_unsent() {
 fn leadership_is_handed_over() {
     let mut cluster = Cluster::new(3);
     let leader = cluster.leader();
-    cluster.handle(leader, Event::HandOver);
+    cluster.handle(leader, Event::Transfer { to: None });
     cluster.tick(3);
     let roles: Vec<Role> = cluster.nodes.values().map(|node| node.core.leadership().role).collect();
     assert_eq!(roles.iter().filter(|&&role| role == Role::Leader).count(), 1);
@@ -240,12 +261,19 @@ fn a_disk_that_contradicts_itself_is_refused() {
     let start = |commit, applied, entries: Vec<crate::Entry>| {
         let hard_state = crate::HardState { term: Term(1), vote: None, commit: Index(commit) };
         let (first_index, terms) = (Index(1), vec![(Index(1), Term(1))]);
-        let start = Start { hard_state, applied: Index(applied), first_index, terms, entries };
-        Core::new(Config::new(NodeId(1), vec![NodeId(1)], 1), start).map(|_| ())
+        let (membership, applied) = (Membership::founded([member(1)]), Index(applied));
+        let start = Start { hard_state, membership, applied, first_index, terms, entries };
+        Core::new(Config::new(NodeId(1), 1), start).map(|_| ())
     };
     assert_eq!(start(2, 0, vec![entry(1), entry(2)]), Ok(()));
     assert!(matches!(start(3, 0, vec![entry(1)]), Err(StartError::CommitBehindLog { .. })));
     assert!(matches!(start(0, 0, vec![entry(2)]), Err(StartError::Gap { .. })));
+    let trimmed = Start { first_index: Index(3), ..founded(1) };
+    let trimmed = Core::new(Config::new(NodeId(1), 1), trimmed).map(|_| ());
+    assert!(matches!(trimmed, Err(StartError::Trimmed { .. })));
+    let nameless = Start { terms: Vec::new(), ..founded(1) };
+    let nameless = Core::new(Config::new(NodeId(1), 1), nameless).map(|_| ());
+    assert_eq!(nameless, Err(StartError::TermUnknown(Index(1))));
 }
 
 /// What an earlier run of a process asked is nothing to the one that runs now, although both count

@@ -103,7 +103,7 @@ pub enum MemberChange {
     Add(Member),
     /// A learner becomes a voter.
     Promote(NodeId),
-    /// A voter becomes a learner.
+    /// A voter becomes a learner, and a learner stays one.
     Demote(NodeId),
     /// A member goes.
     Remove(NodeId),
@@ -284,6 +284,10 @@ impl Membership {
                     Part::Incoming => Part::Learner,
                     other => other,
                 };
+                // Otherwise the leader would make it a voter again at once.
+                if let Some((member, _)) = self.members.get_mut(id) {
+                    member.promote = false;
+                }
             }
             MemberChange::Remove(id) => {
                 let part = self.part(*id)?;

@@ -1,0 +1,76 @@
+//! When this node stands for election.
+
+use raft::StateRole;
+use remex_model::{NodeId, Term};
+
+use super::Core;
+use crate::timeout::Rank;
+
+/// Elections in short order after the leader is gone for certain. Others may notice a moment
+/// later and ignore the first; after these the ordinary timeouts hold again.
+const HURRIED_ELECTIONS: u32 = 3;
+
+impl Core {
+    pub(super) fn tick_election(&mut self) {
+        if self.must_sync_first() {
+            return;
+        }
+        let timeout = self.election_timeout();
+        self.raft.raft.set_randomized_election_timeout(timeout);
+        let elapsed = self.raft.raft.election_elapsed;
+        self.raft.tick();
+        // The library starts the count anew when it stands for election (a leader does so for
+        // its own purposes).
+        let raft = &self.raft.raft;
+        if raft.state != StateRole::Leader && raft.election_elapsed <= elapsed {
+            self.elections += 1;
+            if self.hurried > 0 {
+                self.hurried -= 1;
+                self.hurry();
+            }
+        }
+    }
+
+    /// Whether winning an election at this very moment is impossible: the only voter wins by
+    /// standing, and the library wants the winner's log synced.
+    pub(super) fn must_sync_first(&self) -> bool {
+        let raft = &self.raft.raft;
+        raft.state != StateRole::Leader
+            && raft.promotable()
+            && raft.prs().is_singleton()
+            && raft.raft_log.persisted < raft.raft_log.last_index()
+    }
+
+    /// A peer's process is gone. If it led, an election comes soon. If that was a false alarm,
+    /// nobody else's vote is lost by it (Raft thesis §9.6, pre-vote), and the leader's next
+    /// heartbeat makes this node follow it again.
+    pub(super) fn peer_gone(&mut self, peer: NodeId) {
+        self.contacts.lost(peer);
+        let raft = &mut self.raft.raft;
+        if raft.state == StateRole::Follower && raft.leader_id == peer.get() {
+            let term = raft.term;
+            raft.become_follower(term, 0);
+            self.hurried = HURRIED_ELECTIONS;
+            self.hurry();
+        }
+    }
+
+    /// Moves the next election close. The library takes no timeout below its least one, so the
+    /// time that has passed is what is changed.
+    fn hurry(&mut self) {
+        let soon = self.timeout.hurried_ticks(Term(self.raft.raft.term), self.rank());
+        self.raft.raft.election_elapsed = self.election_timeout().saturating_sub(soon);
+    }
+
+    fn election_timeout(&self) -> usize {
+        self.timeout.ticks(Term(self.raft.raft.term), self.elections, self.rank())
+    }
+
+    fn rank(&self) -> Rank {
+        let me = self.id();
+        Rank {
+            before: self.membership.voters().filter(|&id| id < me).count(),
+            voters: self.membership.voters().count(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Changing who belongs to the cluster.
+//!
+//! A change is an entry of the log. Every node applies it at the same place by the same rule
+//! ([`Membership::after`]) and tells the library what came of it; that both agree is checked every
+//! time. An entry that does not fit changes nothing, on no node, and the library never hears of it.
+//!
+//! # Why it is safe that a change takes effect when it is applied
+//!
+//! Raft's thesis lets it take effect when it is appended. Applied later, it could be that a
+//! majority of the old voters, none of which knows that the joint membership was ever committed,
+//! elects a leader beside that of the new voters (the end of `RethinkDB`'s story). That is
+//! excluded here in two steps. The leader proposes to leave the joint membership only after it has
+//! applied it, and every message with that entry says that the joint one is committed; so **whoever
+//! has the leaving entry in its log knows that the joint one is committed**, after a restart too,
+//! because entries and the commit index that came with them are synced in one write. Whoever knows
+//! applies it before it stands for election. And whoever lacks the leaving entry is not elected by
+//! a majority of the old voters, a majority of which has it.
+
+use std::sync::Arc;
+
+use raft::eraftpb;
+use raft::{ProgressState, StateRole};
+use remex_model::{MemberChange, Membership, MembershipChange, NodeId, Part, ProposalId};
+
+use super::Core;
+use crate::conf::{agrees, conf_change};
+use crate::entry::payload;
+use crate::{ChangeRefusal, Effect};
+
+/// A learner that lacks at most this many committed entries has caught up: what it lacks is on its
+/// way to it.
+const PROMOTE_LAG_ENTRIES: u64 = 16;
+
+/// Names the changes that the leader proposes by itself: nobody waits for them.
+const NOBODY: ProposalId = ProposalId { session: 0, sequence: 0 };
+
+impl Core {
+    /// Proposes a change.
+    pub(super) fn change(
+        &mut self,
+        sequence: u64,
+        changes: &[MemberChange],
+        force: bool,
+    ) -> Result<(), ChangeRefusal> {
+        if !self.leads() {
+            return Err(ChangeRefusal::NotLeader);
+        }
+        if self.is_changing() || self.raft.raft.lead_transferee.is_some() {
+            return Err(ChangeRefusal::InProgress);
+        }
+        let id = ProposalId { session: self.config.session, sequence };
+        self.propose_change(id, changes, force)
+    }
+
+    /// Whether a change is not finished, or may be in the log.
+    fn is_changing(&self) -> bool {
+        self.membership.is_joint() || self.raft.raft.has_pending_conf()
+    }
+
+    fn propose_change(
+        &mut self,
+        id: ProposalId,
+        changes: &[MemberChange],
+        force: bool,
+    ) -> Result<(), ChangeRefusal> {
+        let after = self.membership.after(changes)?;
+        if !force && after.is_joint() {
+            if !after.get(self.id()).is_some_and(|(_, part)| part.votes()) {
+                return Err(ChangeRefusal::IsLeader);
+            }
+            self.check_quorum(&after)?;
+        }
+        let context = MembershipChange { id, changes: changes.to_vec() }.encode();
+        let change = conf_change(&self.membership, &after);
+        self.raft.propose_conf_change(context, change).map_err(|_dropped| ChangeRefusal::Busy)
+    }
+
+    /// Checks that majorities of the old and of the new voters can be reached.
+    fn check_quorum(&self, after: &Membership) -> Result<(), ChangeRefusal> {
+        let check = |voters: Vec<NodeId>| {
+            let needed = voters.len() / 2 + 1;
+            let reachable = voters.into_iter().filter(|&id| self.is_active(id)).count();
+            if reachable < needed {
+                return Err(ChangeRefusal::WouldLoseQuorum { reachable, needed });
+            }
+            Ok(())
+        };
+        check(after.voters().collect())?;
+        check(after.old_voters().collect())
+    }
+
+    /// Whether a member can be reached, as far as this node knows.
+    pub(super) fn is_active(&self, id: NodeId) -> bool {
+        id == self.id() || self.contacts.is_active(id)
+    }
+
+    /// Proposes to leave a joint membership as soon as that is possible: whoever leads does so,
+    /// also if its predecessor began the change.
+    pub(super) fn leave_joint(&mut self) {
+        if self.leads() && self.membership.is_joint() && !self.raft.raft.has_pending_conf() {
+            // If the log takes no proposals, it is tried again at the next event.
+            drop(self.propose_change(NOBODY, &[], true));
+        }
+    }
+
+    /// Makes a learner that has caught up a voter, one at a time.
+    pub(super) fn promote(&mut self) {
+        if self.is_changing() {
+            return;
+        }
+        let commit = self.raft.raft.raft_log.committed;
+        let ready = self.membership.members().find_map(|(member, part)| {
+            if !(member.promote && part == Part::Learner && self.is_active(member.id)) {
+                return None;
+            }
+            let progress = self.raft.raft.prs().get(member.id.get())?;
+            let near = progress.matched + PROMOTE_LAG_ENTRIES >= commit;
+            (near && progress.state == ProgressState::Replicate).then_some(member.id)
+        });
+        if let Some(id) = ready {
+            // If it is refused, it is tried again at the next tick.
+            drop(self.propose_change(NOBODY, &[MemberChange::Promote(id)], false));
+        }
+    }
+
+    /// Applies a change. Answers whether it removed this node.
+    pub(super) fn apply_change(&mut self, entry: &eraftpb::Entry) -> bool {
+        match self.apply_decoded(entry) {
+            Ok(removed) => removed,
+            Err(reason) => {
+                let reason = format!("the membership of entry {}: {reason}", entry.index);
+                self.failure.get_or_insert(Effect::Fatal { reason });
+                false
+            }
+        }
+    }
+
+    fn apply_decoded(&mut self, entry: &eraftpb::Entry) -> Result<bool, String> {
+        let change = MembershipChange::decode(payload(entry).clone());
+        let change = change.map_err(|error| error.to_string())?;
+        // What does not fit is the same for everybody, and the state machine says so to whoever
+        // waits.
+        let Ok(after) = self.membership.after(&change.changes) else { return Ok(false) };
+        let found = self
+            .raft
+            .apply_conf_change(&conf_change(&self.membership, &after))
+            .map_err(|error| error.to_string())?;
+        if !agrees(found, &after) {
+            return Err(format!("the library has not come to {after:?}"));
+        }
+        let me = self.id();
+        let removed = self.membership.get(me).is_some() && after.get(me).is_none();
+        self.membership = Arc::new(after);
+        self.contacts.keep_members(&self.membership);
+        let raft = &mut self.raft.raft;
+        if !raft.promotable() && raft.state != StateRole::Follower {
+            // A leader that is none any more. The library leaves this to its user.
+            let term = raft.term;
+            raft.become_follower(term, 0);
+        }
+        Ok(removed)
+    }
+
+    /// Hands leadership over.
+    pub(super) fn transfer(&mut self, to: Option<NodeId>) {
+        let me = self.id();
+        let progress = self.progress();
+        let best = progress
+            .iter()
+            .filter(|member| member.id != me && member.active && member.part.votes())
+            .filter(|member| to.is_none_or(|to| to == member.id))
+            .max_by_key(|member| member.matched);
+        if let Some(member) = best {
+            self.raft.transfer_leader(member.id.get());
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Everything around the nodes: time, network, chance, the judge, the record.
 
+use remex_consensus::Effect;
 use remex_model::Index;
 
 use crate::coverage::Coverage;
@@ -57,6 +58,8 @@ pub(crate) struct Around {
     pub(crate) dispensable: Index,
     /// Whether load and faults are over.
     pub(crate) calm: bool,
+    /// Empty between turns; a turn's effects are put here, so that their memory is used again.
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Around {

@@ -8,7 +8,11 @@ use std::thread;
 
 use crate::coverage::Coverage;
 use crate::plant::Plant;
+use crate::violation::Violation;
 use crate::world::{Report, run};
+
+/// One seed in so many is run twice: both runs must be the same, bit for bit.
+const REPEATED_EVERY: u64 = 100;
 
 /// Seeds to run. One seed runs on one thread; threads share nothing but the list of seeds.
 #[derive(Clone, Debug)]
@@ -54,7 +58,7 @@ impl Campaign {
                         if seed >= stop.load(Ordering::Relaxed) {
                             break;
                         }
-                        let report = run(seed, self.plant, None);
+                        let report = self.run_one(seed);
                         if report.violation.is_some() {
                             stop.fetch_min(seed, Ordering::Relaxed);
                         }
@@ -66,6 +70,21 @@ impl Campaign {
             }
         });
         summary.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a seed, one in [`REPEATED_EVERY`] of them twice.
+    fn run_one(&self, seed: u64) -> Report {
+        let mut report = run(seed, self.plant, None);
+        if seed.is_multiple_of(REPEATED_EVERY) && report.violation.is_none() {
+            let again = run(seed, self.plant, None);
+            if (again.trace_hash, again.coverage) != (report.trace_hash, report.coverage) {
+                let (first, second) = (report.trace_hash, again.trace_hash);
+                let detail = format!("two runs of the seed differ: {first:016x}, {second:016x}");
+                let at_us = again.virtual_us;
+                report.violation = Some(Violation { invariant: "determinism", detail, at_us });
+            }
+        }
+        report
     }
 }
 

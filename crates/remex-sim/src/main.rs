@@ -9,6 +9,10 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use remex_sim::{Campaign, Lines, Plant, Report, Summary, run, running_seed};
 
+/// A run allocates all the time, in pieces that live as long as a message.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Runs the shipped code against every fault, from seeds.
 #[derive(Debug, Parser)]
 #[command(name = "remex-sim", after_help = EXAMPLES)]

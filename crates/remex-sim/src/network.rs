@@ -53,48 +53,62 @@ impl Network {
         &mut self.links[from * self.nodes + to]
     }
 
-    /// Takes a message; answers when it arrives, perhaps never, perhaps several times.
+    /// Takes a message; tells `arrives` when it does, perhaps never, perhaps several times. False
+    /// if it does not arrive at all.
     pub(crate) fn send(
         &mut self,
         now_us: u64,
         (from, to): (usize, usize),
         bytes: Bytes,
         coverage: &mut Coverage,
-    ) -> Vec<(u64, Packet)> {
+        mut arrives: impl FnMut(u64, Packet),
+    ) -> bool {
         coverage.sent += 1;
         let link = self.link(from, to);
         link.sent += 1;
         let packet = Packet { from, to, number: link.sent, bytes };
         if link.cut_until_us > now_us {
             coverage.cut += 1;
-            return Vec::new();
+            return false;
         }
         if self.dice.chance(self.settings.loss) {
             coverage.lost += 1;
-            return Vec::new();
+            return false;
         }
-        let mut arrivals = vec![(self.arrival(now_us, from, to), packet.clone())];
         if self.dice.chance(self.settings.doubling) {
             coverage.doubled += 1;
-            arrivals.push((self.arrival(now_us, from, to), packet.clone()));
-        }
-        if self.dice.chance(self.settings.replay) {
-            let count = self.link(from, to).remembered.len();
-            if count > 0 {
-                coverage.replayed += 1;
-                let position = self.dice.below(count);
-                let old = self.link(from, to).remembered[position].clone();
-                arrivals.push((now_us + self.dice.between(1, 5_000_000), old));
-            }
+            arrives(self.arrival(now_us, from, to), packet.clone());
         }
         if self.settings.replay > 0 {
+            if self.dice.chance(self.settings.replay) {
+                self.replay(now_us, from, to, coverage, &mut arrives);
+            }
             let remembered = &mut self.link(from, to).remembered;
-            remembered.push_back(packet);
+            remembered.push_back(packet.clone());
             if remembered.len() > REMEMBERED {
                 remembered.pop_front();
             }
         }
-        arrivals
+        arrives(self.arrival(now_us, from, to), packet);
+        true
+    }
+
+    /// An old message of a link comes again.
+    fn replay(
+        &mut self,
+        now_us: u64,
+        from: usize,
+        to: usize,
+        coverage: &mut Coverage,
+        arrives: &mut impl FnMut(u64, Packet),
+    ) {
+        let count = self.link(from, to).remembered.len();
+        if count > 0 {
+            coverage.replayed += 1;
+            let position = self.dice.below(count);
+            let old = self.link(from, to).remembered[position].clone();
+            arrives(now_us + self.dice.between(1, 5_000_000), old);
+        }
     }
 
     fn arrival(&mut self, now_us: u64, from: usize, to: usize) -> u64 {

@@ -1,60 +1,60 @@
 //! What is still to happen, in order.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Something that will happen at a moment of virtual time.
-#[derive(Debug)]
-struct Slot<T> {
+/// When something happens, and where it is kept.
+///
+/// The order is that of the fields: by time, then as it was scheduled. The place decides nothing,
+/// because no two have the same sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
     at_us: u64,
-    /// Order among what happens at the same moment: as it was scheduled.
     sequence: u64,
-    what: T,
+    place: usize,
 }
 
 /// Happenings by time, then by the order in which they were scheduled.
+///
+/// They are kept beside the heap: what it moves up and down, many times for each happening, is
+/// small then.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    slots: BinaryHeap<Slot<T>>,
+    slots: BinaryHeap<Reverse<Slot>>,
     next_sequence: u64,
+    kept: Vec<Option<T>>,
+    /// Places of `kept` that are free.
+    free: Vec<usize>,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: BinaryHeap::new(), next_sequence: 0 }
+        Self { slots: BinaryHeap::new(), next_sequence: 0, kept: Vec::new(), free: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, at_us: u64, what: T) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.slots.push(Slot { at_us, sequence, what });
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.kept[place] = Some(what);
+                place
+            }
+            None => {
+                self.kept.push(Some(what));
+                self.kept.len() - 1
+            }
+        };
+        self.slots.push(Reverse(Slot { at_us, sequence, place }));
     }
 
     pub(crate) fn pop(&mut self) -> Option<(u64, T)> {
-        self.slots.pop().map(|slot| (slot.at_us, slot.what))
+        let Reverse(Slot { at_us, place, .. }) = self.slots.pop()?;
+        self.free.push(place);
+        let what = self.kept[place].take().expect("every slot has what it stands for");
+        Some((at_us, what))
     }
 }
-
-impl<T> Ord for Slot<T> {
-    /// Reversed, because the heap gives its greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at_us, other.sequence).cmp(&(self.at_us, self.sequence))
-    }
-}
-
-impl<T> PartialOrd for Slot<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Slot<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Slot<T> {}
 
 #[cfg(test)]
 mod tests {
@@ -68,5 +68,19 @@ mod tests {
         }
         let order: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
         assert_eq!(order, "abcd");
+    }
+
+    /// A place that is used again does not change the order.
+    #[test]
+    fn what_comes_late_may_be_kept_in_an_early_place() {
+        let mut queue = Queue::new();
+        for (at_us, what) in [(1, 'a'), (3, 'c'), (3, 'd')] {
+            queue.push(at_us, what);
+        }
+        assert_eq!(queue.pop(), Some((1, 'a')));
+        queue.push(3, 'e');
+        queue.push(2, 'b');
+        let order: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
+        assert_eq!(order, "bcde");
     }
 }

@@ -97,9 +97,10 @@ impl Client {
     /// A value that nobody has ever written; sometimes a long one.
     fn value(&mut self, around: &Around) -> String {
         self.values += 1;
-        let text = format!("c{}-{}", self.number, self.values);
+        let mut text = format!("c{}-{}", self.number, self.values);
         let length = self.dice.below(around.settings.value_bytes_max);
-        format!("{text:.<length$}")
+        text.push_str(&".".repeat(length.saturating_sub(text.len())));
+        text
     }
 }
 

@@ -12,7 +12,7 @@ use crate::violation::Stop;
 impl Running {
     pub(super) fn carry_out(
         &mut self,
-        effects: Vec<Effect>,
+        effects: impl Iterator<Item = Effect>,
         around: &mut Around,
     ) -> Result<(), Stop> {
         for effect in effects {
@@ -64,12 +64,11 @@ impl Running {
             self.put(Event::Unreachable { peer: super::id(to) }, around);
         }
         let now_us = around.now_us;
-        let arrivals = around.network.send(now_us, (from, to), out.into(), &mut around.coverage);
-        let struck = if arrivals.is_empty() { " (struck)" } else { "" };
+        let Around { network, queue, coverage, .. } = around;
+        let arrives = |at_us, packet| queue.push(at_us, Happening::Deliver(packet));
+        let passes = network.send(now_us, (from, to), out.into(), coverage, arrives);
+        let struck = if passes { "" } else { " (struck)" };
         around.trace.line(now_us, || format!("n{from} -> n{to} {}{struck}", describe(message)));
-        for (at_us, packet) in arrivals {
-            around.queue.push(at_us, Happening::Deliver(packet));
-        }
     }
 
     fn apply(&mut self, entries: Vec<Entry>, around: &mut Around) -> Result<(), Stop> {

@@ -98,18 +98,18 @@ impl Node {
     /// Something that was scheduled inside this node happens.
     pub(crate) fn happen(&mut self, what: Inside, around: &mut Around) -> Result<(), Stop> {
         let Some(running) = &mut self.running else { return Ok(()) };
+        let time_ms = around.now_us / 1000 + self.clock_ahead_ms;
         match what {
-            Inside::Tick => running.tick(around),
-            Inside::Turn => {
-                let time_ms = around.now_us / 1000 + self.clock_ahead_ms;
-                return running.turn(time_ms, around);
+            Inside::Tick => running.tick(time_ms, around),
+            Inside::Turn => running.turn(time_ms, around),
+            Inside::Synced => running.synced(around),
+            Inside::Background => running.background(around),
+            Inside::SpareMade => {
+                running.spare_made(around);
+                Ok(())
             }
-            Inside::Synced => return running.synced(around),
-            Inside::Background => return running.background(around),
-            Inside::SpareMade => running.spare_made(around),
-            Inside::Flushed => return running.flushed(around),
+            Inside::Flushed => running.flushed(around),
         }
-        Ok(())
     }
 
     /// A message comes in.

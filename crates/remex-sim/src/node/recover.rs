@@ -12,7 +12,13 @@ use crate::judge::Stamp;
 use crate::violation::Stop;
 
 impl Node {
-    pub(super) fn read_start(&self, log: &Log<MemoryDisk>, applied: Index) -> Result<Start, Stop> {
+    /// Reads what there is, and shows it to the judge, who knows what was synced.
+    pub(super) fn read_start(
+        &self,
+        log: &Log<MemoryDisk>,
+        applied: Index,
+        around: &mut Around,
+    ) -> Result<Start, Stop> {
         let (first, last) = (log.first_index(), log.last_index());
         if applied.get() + 1 < first || last < applied.get() {
             let detail = format!(
@@ -23,27 +29,14 @@ impl Node {
         }
         let state = log.hard_state();
         let vote = (state.vote != 0).then_some(NodeId(state.vote));
-        Ok(Start {
-            hard_state: HardState { term: Term(state.term), vote, commit: Index(state.commit) },
-            applied,
-            first_index: Index(first),
-            terms: runs_of_terms(log),
-            entries: self.read_entries(log, applied.get() + 1)?,
-        })
-    }
-
-    /// Compares what came up with what the judge knows to have been synced.
-    pub(super) fn check_recovered(
-        &self,
-        log: &Log<MemoryDisk>,
-        start: &Start,
-        around: &mut Around,
-    ) -> Result<(), Stop> {
-        let entries = self.read_entries(log, start.first_index.get())?;
+        let hard_state = HardState { term: Term(state.term), vote, commit: Index(state.commit) };
+        let mut entries = self.read_entries(log, first)?;
         let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
-        let (position, state, first) = (self.position, start.hard_state, start.first_index);
-        around.judge.recovered(position, state, first, &stamps)?;
-        Ok(())
+        around.judge.recovered(self.position, hard_state, Index(first), &stamps)?;
+        let behind = entries.partition_point(|entry| entry.index <= applied);
+        entries.drain(..behind);
+        let first_index = Index(first);
+        Ok(Start { hard_state, applied, first_index, terms: runs_of_terms(log), entries })
     }
 
     fn read_entries(&self, log: &Log<MemoryDisk>, from: u64) -> Result<Vec<Entry>, Stop> {

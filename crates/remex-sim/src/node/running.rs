@@ -98,15 +98,18 @@ impl Running {
         }
     }
 
-    pub(super) fn tick(&mut self, around: &mut Around) {
+    /// The driver's timer wakes it up, and it takes its turn at once.
+    pub(super) fn tick(&mut self, time_ms: u64, around: &mut Around) -> Result<(), Stop> {
         // After a pause there is one tick, however long it was, as in the product.
         let pause = self.paused_until_us.saturating_sub(around.now_us);
         let drift = around.dice.between(0, 1000);
         self.schedule(pause + self.tick_us + drift, Inside::Tick, around);
-        if pause == 0 {
-            self.ticks += 1;
-            self.put(Event::Tick, around);
+        if pause > 0 {
+            return Ok(());
         }
+        self.ticks += 1;
+        self.inbox.push(Event::Tick);
+        self.take_turn(time_ms, around)
     }
 
     /// The process stands still.
@@ -136,7 +139,7 @@ impl Running {
         }
     }
 
-    /// The driver's turn: everything that waits, then everything that follows from it.
+    /// The driver wakes up because something waits, unless a tick was faster.
     pub(super) fn turn(&mut self, time_ms: u64, around: &mut Around) -> Result<(), Stop> {
         if self.paused_until_us > around.now_us {
             let rest = self.paused_until_us - around.now_us;
@@ -144,11 +147,20 @@ impl Running {
             return Ok(());
         }
         self.turn_due = false;
+        if self.inbox.is_empty() {
+            return Ok(());
+        }
+        self.take_turn(time_ms, around)
+    }
+
+    /// The driver's turn: everything that waits, then everything that follows from it.
+    fn take_turn(&mut self, time_ms: u64, around: &mut Around) -> Result<(), Stop> {
         let events = std::mem::take(&mut self.inbox);
         around.trace.note([events.len() as u64]);
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut around.effects);
         self.core.handle(events, time_ms, &mut effects);
-        self.carry_out(effects, around)?;
+        self.carry_out(effects.drain(..), around)?;
+        around.effects = effects;
         self.check_waiting()?;
         let standing = Standing {
             term: self.core.leadership().term,

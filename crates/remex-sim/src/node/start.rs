@@ -34,8 +34,7 @@ impl Node {
         };
         let state = State::open(Arc::clone(&self.engine), options)
             .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
-        let mut start = self.read_start(&log, state.durable())?;
-        self.check_recovered(&log, &start, around)?;
+        let mut start = self.read_start(&log, state.durable(), around)?;
         if around.plant == Some(Plant::TailCutTooFar) {
             start.entries.pop();
             let last = start.entries.last().map_or(start.applied, |entry| entry.index);

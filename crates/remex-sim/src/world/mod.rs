@@ -111,6 +111,7 @@ impl World {
             plant,
             dispensable: Index(0),
             calm: false,
+            effects: Vec::new(),
         };
         Self { nodes, clients, around, steps: 0 }
     }

@@ -10,6 +10,7 @@ use crate::network::{Network, Packet};
 use crate::node::{Answer, Call, Caller, Inside};
 use crate::plant::Plant;
 use crate::queue::Queue;
+use crate::selves::Selves;
 use crate::settings::Settings;
 use crate::trace::Trace;
 
@@ -52,6 +53,7 @@ pub(crate) struct Around {
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     pub(crate) judge: Judge,
+    pub(crate) selves: Selves,
     pub(crate) settings: Settings,
     pub(crate) plant: Option<Plant>,
     /// Nobody will be asked for entries up to here: they may be trimmed.

@@ -33,6 +33,7 @@ mod network;
 mod node;
 mod plant;
 mod queue;
+mod selves;
 mod settings;
 mod trace;
 mod violation;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use remex_model::NodeId;
 
 use crate::coverage::Coverage;
 use crate::dice::Dice;
@@ -11,12 +12,16 @@ use crate::settings::NetworkSettings;
 /// Old messages that each link remembers, to bring them again.
 const REMEMBERED: usize = 32;
 
-/// A message on its way. Nodes are named by their position.
+/// A message on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
+    /// The place that it comes from.
     pub(crate) from: usize,
+    /// The place that it goes to.
     pub(crate) to: usize,
-    /// Position on its link, to notice that it was overtaken.
+    pub(crate) sender: NodeId,
+    pub(crate) receiver: NodeId,
+    /// Position on its link, to notice that it was overtaken; the network sets it.
     pub(crate) number: u64,
     pub(crate) bytes: Bytes,
 }
@@ -58,15 +63,15 @@ impl Network {
     pub(crate) fn send(
         &mut self,
         now_us: u64,
-        (from, to): (usize, usize),
-        bytes: Bytes,
+        mut packet: Packet,
         coverage: &mut Coverage,
         mut arrives: impl FnMut(u64, Packet),
     ) -> bool {
+        let (from, to) = (packet.from, packet.to);
         coverage.sent += 1;
         let link = self.link(from, to);
         link.sent += 1;
-        let packet = Packet { from, to, number: link.sent, bytes };
+        packet.number = link.sent;
         if link.cut_until_us > now_us {
             coverage.cut += 1;
             return false;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use remex_model::{Index, Outcome, ProposalId, Revision};
+use remex_model::{Index, NodeId, Outcome, ProposalId, Revision};
 
 use crate::violation::Check;
 
@@ -24,7 +24,7 @@ impl Acknowledged {
     /// A node that has applied everything up to `applied` answers a client.
     pub(crate) fn check(
         &self,
-        node: usize,
+        node: NodeId,
         id: ProposalId,
         outcome: &Outcome,
         applied: Index,

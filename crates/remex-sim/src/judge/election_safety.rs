@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use remex_model::Term;
+use remex_model::{NodeId, Term};
 
 use crate::violation::Check;
 
@@ -12,7 +12,7 @@ const NAME: &str = "election_safety";
 #[derive(Debug)]
 pub(crate) struct ElectionSafety {
     alone: bool,
-    leaders: BTreeMap<Term, (usize, u64)>,
+    leaders: BTreeMap<Term, (NodeId, u64)>,
 }
 
 impl ElectionSafety {
@@ -23,7 +23,7 @@ impl ElectionSafety {
     /// A node leads this term. Stricter than the paper: it must be one run of its process, too,
     /// because a leader remembers in memory alone which forwards it has taken. A node without
     /// peers may lead a term again that it never wrote down, because nobody knows of it.
-    pub(crate) fn check(&mut self, node: usize, run: u64, term: Term) -> Check {
+    pub(crate) fn check(&mut self, node: NodeId, run: u64, term: Term) -> Check {
         let (other, other_run) = *self.leaders.entry(term).or_insert((node, run));
         if other != node {
             return Err((NAME, format!("nodes {other} and {node} both lead term {term}")));

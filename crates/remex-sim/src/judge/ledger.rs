@@ -1,6 +1,6 @@
 //! The judge's own account of what is committed.
 
-use remex_model::{Index, Term};
+use remex_model::{Index, NodeId, Term};
 
 use super::shadow_log::{ShadowLog, Stamp, Stamps};
 use crate::violation::Check;
@@ -29,7 +29,7 @@ impl Ledger {
     /// must be those that it has, others become so if `newly` agrees.
     pub(crate) fn extend(
         &mut self,
-        node: usize,
+        node: NodeId,
         log: &ShadowLog,
         commit: Index,
         newly: impl Fn(Index, Stamp) -> Check,

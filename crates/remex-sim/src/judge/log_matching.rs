@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use remex_consensus::Entry;
-use remex_model::{Index, Term};
+use remex_model::{Index, NodeId, Term};
 
 use super::shadow_log::{ShadowLog, Stamp};
 use crate::violation::Check;
@@ -18,7 +18,7 @@ pub(crate) struct LogMatching(BTreeMap<(Index, Term), (Stamp, Term)>);
 
 impl LogMatching {
     /// A node has added these entries to its log.
-    pub(crate) fn check(&mut self, node: usize, log: &ShadowLog, entries: &[Entry]) -> Check {
+    pub(crate) fn check(&mut self, node: NodeId, log: &ShadowLog, entries: &[Entry]) -> Check {
         let Some(first) = entries.first() else { return Ok(()) };
         let before = Index(first.index.get() - 1);
         let mut previous = log.all.get(before).map_or(Term(0), |stamp| stamp.term);

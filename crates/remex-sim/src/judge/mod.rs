@@ -21,7 +21,7 @@ mod state_machine_safety;
 mod synced_survives;
 
 use remex_consensus::{Entry, HardState, Leadership, Message, Role};
-use remex_model::{Index, Outcome, ProposalId, Revision};
+use remex_model::{Index, NodeId, Outcome, ProposalId, Revision};
 
 pub(crate) use self::acknowledged::Acknowledged;
 pub(crate) use self::ledger::Ledger;
@@ -32,12 +32,13 @@ use self::exactly_once::ExactlyOnce;
 use self::log_matching::LogMatching;
 use self::never_back::NeverBack;
 use self::state_machine_safety::StateMachineSafety;
+use crate::selves::ByNode;
 use crate::violation::Check;
 
 /// All invariants with what they remember.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    pub(crate) logs: Vec<ShadowLog>,
+    pub(crate) logs: ByNode<ShadowLog>,
     pub(crate) ledger: Ledger,
     elections: ElectionSafety,
     matching: LogMatching,
@@ -50,7 +51,7 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(nodes: usize) -> Self {
         Self {
-            logs: (0..nodes).map(|_| ShadowLog::default()).collect(),
+            logs: ByNode::new(nodes, ShadowLog::default),
             ledger: Ledger::default(),
             elections: ElectionSafety::new(nodes),
             matching: LogMatching::default(),
@@ -64,7 +65,7 @@ impl Judge {
     /// A core hands a write to its driver.
     pub(crate) fn appended(
         &mut self,
-        node: usize,
+        node: NodeId,
         hard_state: Option<HardState>,
         entries: &[Entry],
     ) -> Check {
@@ -74,7 +75,7 @@ impl Judge {
     }
 
     /// A node sends a message.
-    pub(crate) fn sending(&self, node: usize, message: &Message) -> Check {
+    pub(crate) fn sending(&self, node: NodeId, message: &Message) -> Check {
         match message {
             Message::Raft(raft) => {
                 promises_are_synced::check(node, &self.logs[node], raft.promise())
@@ -87,7 +88,7 @@ impl Judge {
     }
 
     /// The oldest `writes` writes of a node that were not synced are now.
-    pub(crate) fn synced(&mut self, node: usize, writes: usize) -> Check {
+    pub(crate) fn synced(&mut self, node: NodeId, writes: usize) -> Check {
         quorum_durability::check_sync(node, &self.logs[node], writes, &self.ledger)?;
         self.logs[node].sync(writes);
         Ok(())
@@ -96,7 +97,7 @@ impl Judge {
     /// A node came up with this in its log.
     pub(crate) fn recovered(
         &mut self,
-        node: usize,
+        node: NodeId,
         hard_state: HardState,
         first: Index,
         stamps: &[Stamp],
@@ -111,7 +112,7 @@ impl Judge {
     }
 
     /// A node's role, term or leader changed in this run of its process.
-    pub(crate) fn leadership(&mut self, node: usize, run: u64, now: Leadership) -> Check {
+    pub(crate) fn leadership(&mut self, node: NodeId, run: u64, now: Leadership) -> Check {
         if now.role != Role::Leader {
             return Ok(());
         }
@@ -120,7 +121,7 @@ impl Judge {
     }
 
     /// An entry is about to be applied on a node.
-    pub(crate) fn applying(&mut self, node: usize, entry: &Entry) -> Check {
+    pub(crate) fn applying(&mut self, node: NodeId, entry: &Entry) -> Check {
         let stamp = Stamp::of(entry);
         self.committed(node, entry.index)?;
         applied_is_synced::check(node, &self.logs[node], entry.index, stamp)?;
@@ -130,7 +131,7 @@ impl Judge {
     /// An entry was applied on a node. True if no node had applied it before.
     pub(crate) fn applied(
         &mut self,
-        node: usize,
+        node: NodeId,
         entry: &Entry,
         outcomes: &[(ProposalId, Outcome)],
         state_hash: u64,
@@ -146,7 +147,7 @@ impl Judge {
     /// A node tells a client what came of its write.
     pub(crate) fn acknowledging(
         &self,
-        node: usize,
+        node: NodeId,
         id: ProposalId,
         outcome: &Outcome,
         applied: Index,
@@ -155,13 +156,13 @@ impl Judge {
     }
 
     /// A node's turn is over: how far it is now.
-    pub(crate) fn turn_ended(&mut self, node: usize, now: Standing) -> Check {
+    pub(crate) fn turn_ended(&mut self, node: NodeId, now: Standing) -> Check {
         self.back.check(node, now)?;
         self.committed(node, now.commit)
     }
 
     /// A node takes its log for committed up to here.
-    fn committed(&mut self, node: usize, commit: Index) -> Check {
+    fn committed(&mut self, node: NodeId, commit: Index) -> Check {
         self.ledger.extend(node, &self.logs[node], commit, |index, stamp| {
             quorum_durability::check_commit(index, stamp, &self.logs)
         })

@@ -1,19 +1,22 @@
 //! Term, commit index, applied index and revision of a node never go back while it runs (Raft
 //! paper, figure 2: "increases monotonically"; revisions: etcd's guarantee).
 
+use remex_model::NodeId;
+
 use super::Standing;
+use crate::selves::ByNode;
 use crate::violation::Check;
 
 /// How far each node was at its last turn in this run.
 #[derive(Debug)]
-pub(crate) struct NeverBack(Vec<Standing>);
+pub(crate) struct NeverBack(ByNode<Standing>);
 
 impl NeverBack {
     pub(crate) fn new(nodes: usize) -> Self {
-        Self(vec![Standing::default(); nodes])
+        Self(ByNode::new(nodes, Standing::default))
     }
 
-    pub(crate) fn check(&mut self, node: usize, now: Standing) -> Check {
+    pub(crate) fn check(&mut self, node: NodeId, now: Standing) -> Check {
         let before = std::mem::replace(&mut self.0[node], now);
         let back = now.term < before.term
             || now.commit < before.commit
@@ -29,7 +32,7 @@ impl NeverBack {
         }
     }
 
-    pub(crate) fn restarted(&mut self, node: usize) {
+    pub(crate) fn restarted(&mut self, node: NodeId) {
         self.0[node] = Standing::default();
     }
 }

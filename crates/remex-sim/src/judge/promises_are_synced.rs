@@ -6,7 +6,7 @@
 //! every time.
 
 use remex_consensus::Promise;
-use remex_model::{Index, Term};
+use remex_model::{Index, NodeId, Term};
 
 use super::shadow_log::{Change, ShadowLog};
 use crate::violation::Check;
@@ -14,7 +14,7 @@ use crate::violation::Check;
 const NAME: &str = "promises_are_synced";
 
 /// A node sends a message with this promise.
-pub(crate) fn check(node: usize, log: &ShadowLog, promise: Promise) -> Check {
+pub(crate) fn check(node: NodeId, log: &ShadowLog, promise: Promise) -> Check {
     let synced = log.synced_hard_state;
     let kept = match promise {
         Promise::Nothing => true,

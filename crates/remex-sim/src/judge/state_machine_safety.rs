@@ -1,7 +1,7 @@
 //! State machine safety: no two nodes apply different entries at one index (Raft paper, figure 3
 //! and §5.4.3), only committed entries are applied, and what was applied makes the same state.
 
-use remex_model::Index;
+use remex_model::{Index, NodeId};
 
 use super::ledger::Ledger;
 use super::shadow_log::Stamp;
@@ -14,7 +14,7 @@ const NAME: &str = "state_machine_safety";
 pub(crate) struct StateMachineSafety(Vec<u64>);
 
 /// A node is about to apply an entry.
-pub(crate) fn check_entry(node: usize, ledger: &Ledger, index: Index, stamp: Stamp) -> Check {
+pub(crate) fn check_entry(node: NodeId, ledger: &Ledger, index: Index, stamp: Stamp) -> Check {
     match ledger.get(index) {
         Some(committed) if committed == stamp => Ok(()),
         Some(_) => Err((NAME, format!("node {node} applies another entry {index}"))),
@@ -26,7 +26,7 @@ impl StateMachineSafety {
     /// A node has applied everything up to this entry. True if it is the first that has.
     pub(crate) fn check_state(
         &mut self,
-        node: usize,
+        node: NodeId,
         index: Index,
         hash: u64,
     ) -> Result<bool, Broken> {

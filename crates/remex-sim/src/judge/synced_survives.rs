@@ -2,7 +2,7 @@
 //! the log (`remex_log::Log::append`, `Log::sync`).
 
 use remex_consensus::HardState;
-use remex_model::Index;
+use remex_model::{Index, NodeId};
 
 use super::shadow_log::{ShadowLog, Stamp, Stamps};
 use crate::violation::Check;
@@ -14,7 +14,7 @@ const NAME: &str = "synced_survives";
 /// hard state and the cut may be there without the entries, or with some of them. The commit
 /// index in a hard state is a hint and not compared.
 pub(crate) fn check(
-    node: usize,
+    node: NodeId,
     log: &ShadowLog,
     hard_state: HardState,
     first: Index,

@@ -6,6 +6,7 @@ use remex_model::{Index, NodeId, Term};
 
 use super::running::Running;
 use crate::around::{Around, Happening};
+use crate::network::Packet;
 use crate::plant::Plant;
 use crate::violation::Stop;
 
@@ -18,7 +19,7 @@ impl Running {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    around.judge.sending(self.position, &message)?;
+                    around.judge.sending(self.id, &message)?;
                     self.send(to, &message, around);
                 }
                 Effect::Persist { number, hard_state, entries } => {
@@ -47,7 +48,8 @@ impl Running {
     }
 
     fn send(&mut self, to: NodeId, message: &Message, around: &mut Around) {
-        let (from, to) = (self.position, super::position(to));
+        let (sender, receiver) = (self.id, to);
+        let (from, to) = (self.position, around.selves.place(to));
         match message {
             Message::Forward { batch, .. } => {
                 around.coverage.forwards_retried += u64::from(!self.forwards.insert(*batch));
@@ -61,12 +63,13 @@ impl Running {
         around.trace.note_bytes(&out);
         if around.network.is_cut(around.now_us, from, to) && around.dice.chance(1_000) {
             // The transport notices a dead connection sooner or later.
-            self.put(Event::Unreachable { peer: super::id(to) }, around);
+            self.put(Event::Unreachable { peer: receiver }, around);
         }
         let now_us = around.now_us;
+        let packet = Packet { from, to, sender, receiver, number: 0, bytes: out.into() };
         let Around { network, queue, coverage, .. } = around;
         let arrives = |at_us, packet| queue.push(at_us, Happening::Deliver(packet));
-        let passes = network.send(now_us, (from, to), out.into(), coverage, arrives);
+        let passes = network.send(now_us, packet, coverage, arrives);
         let struck = if passes { "" } else { " (struck)" };
         around.trace.line(now_us, || format!("n{from} -> n{to} {}{struck}", describe(message)));
     }
@@ -77,13 +80,13 @@ impl Running {
             match entry.kind {
                 EntryKind::Data => {}
             }
-            around.judge.applying(self.position, &entry)?;
+            around.judge.applying(self.id, &entry)?;
             let applied = self.state.apply(entry.index, entry.term, entry.data.clone());
             let applied =
                 applied.map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
             let hash = self.state.hash();
             around.trace.note([2, entry.index.get(), hash]);
-            let first = around.judge.applied(self.position, &entry, &applied.outcomes, hash)?;
+            let first = around.judge.applied(self.id, &entry, &applied.outcomes, hash)?;
             around.coverage.committed += u64::from(first);
             around.coverage.applied += 1;
             around.coverage.applied_again += u64::from(entry.index <= self.applied_before);
@@ -104,7 +107,7 @@ impl Running {
             let chance = around.settings.faults.cut_new_leader;
             self.lose_power_soon(chance, 20_000, around);
         }
-        around.judge.leadership(self.position, self.run, now)?;
+        around.judge.leadership(self.id, self.run, now)?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 
 mod background;
 mod effects;
+mod media;
 mod power;
 mod recover;
 mod request;
@@ -16,14 +17,11 @@ mod running;
 mod start;
 mod writer;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use remex_consensus::{Event, Message};
-use remex_engine::MemoryEngine;
-use remex_log::memory_disk::MemoryDisk;
 use remex_model::{Index, NodeId};
 
+pub(crate) use self::media::Media;
 pub(crate) use self::power::End;
 pub(crate) use self::request::{Answer, Call, Caller};
 pub(crate) use self::running::Running;
@@ -53,8 +51,9 @@ pub(crate) enum Inside {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) position: usize,
-    disk: MemoryDisk,
-    engine: Arc<MemoryEngine>,
+    /// Which self it starts as.
+    id: NodeId,
+    media: Media,
     dice: Dice,
     /// Runs of its process so far.
     runs: u64,
@@ -68,11 +67,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(position: usize, mut dice: Dice) -> Self {
+    pub(crate) fn new(position: usize, id: NodeId, mut dice: Dice) -> Self {
         Self {
             position,
-            disk: MemoryDisk::new(dice.number()),
-            engine: Arc::new(MemoryEngine::new()),
+            id,
+            media: Media::empty(&mut dice),
             runs: 0,
             clock_ahead_ms: dice.between(0, 10_000),
             disk_full: false,
@@ -112,17 +111,20 @@ impl Node {
         }
     }
 
-    /// A message comes in.
+    /// A message comes in. One that was meant for another self is not taken: the handshake of
+    /// the transport names both ends.
     pub(crate) fn receive(
         &mut self,
-        from: usize,
+        (from, to): (NodeId, NodeId),
         bytes: Bytes,
         around: &mut Around,
     ) -> Result<(), Stop> {
-        let Some(running) = &mut self.running else { return Ok(()) };
+        let Some(running) = self.running.as_mut().filter(|running| running.id == to) else {
+            return Ok(());
+        };
         match Message::decode(bytes) {
             Ok(message) => {
-                running.put(Event::Message { from: id(from), message }, around);
+                running.put(Event::Message { from, message }, around);
                 Ok(())
             }
             Err(error) => Err(Stop::Broken(("codec", format!("from node {from}: {error}")))),
@@ -135,16 +137,6 @@ impl Node {
         running.request(caller, call, around);
         true
     }
-}
-
-/// The id of the node at a position.
-pub(crate) fn id(position: usize) -> NodeId {
-    NodeId(position as u64 + 1)
-}
-
-/// The position of the node with an id.
-pub(crate) fn position(id: NodeId) -> usize {
-    usize::try_from(id.get() - 1).expect("ids are positions plus one")
 }
 
 /// A happening inside a node in this run.

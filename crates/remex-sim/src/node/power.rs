@@ -1,13 +1,8 @@
 //! How a node's run ends, and what is left of it.
 
-use std::sync::Arc;
-
 use super::Node;
 use super::request::{Answer, Call, reply};
 use crate::around::Around;
-
-/// A number of disk operations that no run carries out.
-const NEVER: u64 = u64::MAX / 2;
 
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +30,7 @@ impl Node {
         };
         *ends += 1;
         around.coverage.lost_flushes += u64::from(running.flushing.is_some());
-        let under_way = !around.judge.logs[self.position].pending.is_empty();
+        let under_way = !around.judge.logs[running.id].pending.is_empty();
         around.coverage.crashes_in_writing += u64::from(under_way);
         let position = self.position;
         around.trace.note([6, position as u64, end as u64]);
@@ -55,35 +50,25 @@ impl Node {
 
     /// Leaves on disk and in the engine what survives.
     pub(super) fn leave(&mut self, end: End) {
-        match end {
-            End::PowerCut => self.disk.power_cut(),
-            End::Killed | End::DiskFull => self.disk.kill_process(),
-            End::DiskFailed => {
-                self.disk.kill_process();
-                if self.dice.chance(5_000) {
-                    self.disk.drop_caches();
-                }
-            }
-        }
-        self.engine = Arc::new(self.engine.image());
+        self.media.survive(end, &mut self.dice);
     }
 
     /// The power will fail in the middle of the disk operation with this number from now.
     pub(crate) fn plan_power_cut(&mut self, nth: u64) {
-        self.disk.cut_power_at(nth);
+        self.media.disk.cut_power_at(nth);
     }
 
     /// The sync with this number from now will fail.
     pub(crate) fn plan_disk_failure(&mut self, nth: u64) {
         if let Some(running) = &mut self.running {
             running.disk_fails = true;
-            self.disk.fail_sync_at(nth);
+            self.media.disk.fail_sync_at(nth);
         }
     }
 
     /// From now on the disk takes nothing new, or does again.
     pub(crate) fn set_disk_full(&mut self, full: bool) {
-        self.disk.set_full(full);
+        self.media.disk.set_full(full);
         self.disk_full = full;
         if let Some(running) = &mut self.running {
             running.disk_full |= full;
@@ -93,7 +78,6 @@ impl Node {
     /// Nothing goes wrong with this disk any more.
     pub(crate) fn forget_plans(&mut self) {
         self.set_disk_full(false);
-        self.disk.cut_power_at(NEVER);
-        self.disk.fail_sync_at(NEVER);
+        self.media.forget_plans();
     }
 }

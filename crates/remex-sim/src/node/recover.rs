@@ -32,7 +32,7 @@ impl Node {
         let hard_state = HardState { term: Term(state.term), vote, commit: Index(state.commit) };
         let mut entries = self.read_entries(log, first)?;
         let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
-        around.judge.recovered(self.position, hard_state, Index(first), &stamps)?;
+        around.judge.recovered(self.id, hard_state, Index(first), &stamps)?;
         let behind = entries.partition_point(|entry| entry.index <= applied);
         entries.drain(..behind);
         let first_index = Index(first);

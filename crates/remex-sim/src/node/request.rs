@@ -92,7 +92,7 @@ impl Running {
         around: &mut Around,
     ) -> Result<(), Stop> {
         let Some(waiting) = self.waiting.remove(&id.sequence) else { return Ok(()) };
-        around.judge.acknowledging(self.position, id, &outcome, self.state.applied())?;
+        around.judge.acknowledging(self.id, id, &outcome, self.state.applied())?;
         reply(waiting.caller, Answer::Written(outcome), around);
         Ok(())
     }

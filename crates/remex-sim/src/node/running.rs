@@ -7,7 +7,7 @@ use remex_consensus::{Core, Event, Role};
 use remex_engine::MemoryEngine;
 use remex_log::memory_disk::MemoryDisk;
 use remex_log::{Log, Spare};
-use remex_model::Index;
+use remex_model::{Index, NodeId};
 use remex_state::{Frozen, State};
 
 use super::request::Waiting;
@@ -24,6 +24,7 @@ const TICK_US: u64 = 50_000;
 /// One run of a node's process.
 pub(crate) struct Running {
     pub(super) position: usize,
+    pub(super) id: NodeId,
     pub(super) run: u64,
     pub(super) session: u64,
     pub(super) core: Core,
@@ -61,6 +62,7 @@ impl std::fmt::Debug for Running {
         formatter
             .debug_struct("Running")
             .field("position", &self.position)
+            .field("id", &self.id)
             .field("run", &self.run)
             .field("core", &self.core)
             .field("state", &self.state)
@@ -171,7 +173,7 @@ impl Running {
         around.trace.note([standing.commit.get(), standing.applied.get()]);
         let (position, core) = (self.position, &self.core);
         around.trace.line(around.now_us, || format!("n{position}    {core:?}"));
-        around.judge.turn_ended(self.position, standing)?;
+        around.judge.turn_ended(self.id, standing)?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use remex_state::State;
 
 use super::running::Running;
 use super::writer::Writer;
-use super::{End, Inside, Node, id};
+use super::{End, Inside, Node};
 use crate::around::Around;
 use crate::plant::Plant;
 use crate::violation::Stop;
@@ -32,7 +32,7 @@ impl Node {
             retention: around.settings.retention,
             ..remex_state::Options::default()
         };
-        let state = State::open(Arc::clone(&self.engine), options)
+        let state = State::open(Arc::clone(&self.media.engine), options)
             .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
         let mut start = self.read_start(&log, state.durable(), around)?;
         if around.plant == Some(Plant::TailCutTooFar) {
@@ -51,11 +51,12 @@ impl Node {
         let tick_us = Running::draw_tick(around);
         let running = Running {
             position,
+            id: self.id,
             run: self.runs,
             session,
             core,
             log,
-            disk: self.disk.clone(),
+            disk: self.media.disk.clone(),
             state,
             writer: Writer::default(),
             flushing: None,
@@ -72,7 +73,7 @@ impl Node {
             disk_fails: false,
             disk_full: self.disk_full,
             spare: None,
-            engine: Arc::clone(&self.engine),
+            engine: Arc::clone(&self.media.engine),
         };
         running.schedule(tick_us, Inside::Tick, around);
         let flush = around.dice.around(around.settings.disk.flush_every_us);
@@ -83,15 +84,15 @@ impl Node {
 
     fn open_log(&mut self, around: &mut Around) -> Result<Log<MemoryDisk>, Stop> {
         if self.dice.chance(around.settings.disk.cut_in_recovery) {
-            self.disk.cut_power_at(self.dice.between(1, CHANGES_MAX));
+            self.media.disk.cut_power_at(self.dice.between(1, CHANGES_MAX));
         }
-        let owner = Owner { cluster: 1, node: id(self.position).get() };
+        let owner = Owner { cluster: 1, node: self.id.get() };
         let mut options = Options::new(owner, self.dice.number());
         options.segment_bytes = around.settings.disk.segment_bytes;
-        let opened = Log::open(self.disk.clone(), options);
+        let opened = Log::open(self.media.disk.clone(), options);
         let (log, recovered) = match opened {
             Ok(opened) => opened,
-            Err(OpenError::Io(_) | OpenError::Read(_)) if self.disk.is_cut() => {
+            Err(OpenError::Io(_) | OpenError::Read(_)) if self.media.disk.is_cut() => {
                 self.leave(End::PowerCut);
                 return Err(Stop::Ended(End::PowerCut));
             }
@@ -110,7 +111,7 @@ impl Node {
 
     fn config(&self, session: u64, around: &Around) -> Config {
         let settings = &around.settings.core;
-        let voters = (0..around.settings.nodes).map(id).collect();
+        let voters = around.selves.all().collect();
         Config {
             election_ticks: settings.election_ticks,
             heartbeat_ticks: settings.heartbeat_ticks,
@@ -120,7 +121,7 @@ impl Node {
             inflight_messages_max: settings.inflight_messages_max,
             uncommitted_bytes_max: settings.uncommitted_bytes_max,
             tail_bytes_max: settings.tail_bytes_max,
-            ..Config::new(id(self.position), voters, session)
+            ..Config::new(self.id, voters, session)
         }
     }
 }

@@ -41,7 +41,7 @@ impl Running {
         around: &mut Around,
     ) -> Result<(), Stop> {
         around.trace.note([3, number, entries.len() as u64]);
-        around.judge.appended(self.position, hard_state, &entries)?;
+        around.judge.appended(self.id, hard_state, &entries)?;
         let leads = self.core.leadership().role == Role::Leader;
         match around.plant {
             Some(Plant::FollowerAcksUnsynced) if !leads => {
@@ -90,7 +90,7 @@ impl Running {
         let (number, writes) = self.writer.syncing.take().expect("a sync is under way");
         let synced = self.log.sync();
         self.check_disk(synced)?;
-        around.judge.synced(self.position, writes)?;
+        around.judge.synced(self.id, writes)?;
         let position = self.position;
         around.trace.line(around.now_us, || format!("n{position} synced write {number}"));
         self.put(Event::Persisted { number }, around);

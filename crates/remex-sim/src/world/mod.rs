@@ -22,6 +22,7 @@ use crate::network::Network;
 use crate::node::{Answer, Call, End, Inside, Node};
 use crate::plant::Plant;
 use crate::queue::Queue;
+use crate::selves::Selves;
 use crate::settings::Settings;
 use crate::trace::{Lines, Trace};
 use crate::violation::{Broken, Check, Stop, Violation};
@@ -96,7 +97,9 @@ impl World {
         let mut dice = Dice::new(seed);
         let settings = Settings::draw(&mut dice);
         let network = Network::new(settings.nodes, settings.network.clone(), dice.fork());
-        let nodes = (0..settings.nodes).map(|node| Node::new(node, dice.fork())).collect();
+        let selves = Selves::new(settings.nodes);
+        let nodes = (0..settings.nodes).map(|node| Node::new(node, selves.at(node), dice.fork()));
+        let nodes = nodes.collect();
         let clients =
             (0..settings.clients).map(|client| Client::load(client, dice.fork())).collect();
         let around = Around {
@@ -106,6 +109,7 @@ impl World {
             dice,
             trace: Trace::new(lines),
             coverage: Coverage::default(),
+            selves,
             judge: Judge::new(settings.nodes),
             settings,
             plant,
@@ -161,8 +165,8 @@ impl World {
             Happening::Deliver(packet) => {
                 around.trace.note([11, around.now_us, packet.from as u64, packet.to as u64]);
                 if around.network.deliver(around.now_us, &packet, &mut around.coverage) {
-                    let node = packet.to;
-                    let done = self.nodes[node].receive(packet.from, packet.bytes, around);
+                    let (node, ends) = (packet.to, (packet.sender, packet.receiver));
+                    let done = self.nodes[node].receive(ends, packet.bytes, around);
                     return self.stopped(node, done);
                 }
             }

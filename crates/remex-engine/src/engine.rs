@@ -70,7 +70,9 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// ingested one after another; reads and [`Engine::maintain`] go on meanwhile.
     ///
     /// # Errors
-    /// If the run cannot be written, or what `fill` returned.
+    /// If the run cannot be written, or what `fill` returned. If the disk was full
+    /// ([`EngineError::is_full`]), the room that the run took is free again, and it may be ingested
+    /// again; the same holds for what [`Engine::maintain`] and [`Engine::compact`] write.
     fn ingest(
         &self,
         fill: &mut dyn FnMut(&mut dyn RowSink) -> Result<(), EngineError>,

@@ -4,15 +4,17 @@ use std::io;
 
 use thiserror::Error;
 
-/// Why the engine could not do what it was asked. In either case the node cannot go on with this
-/// store: an error while writing leaves unknown what the disk holds, and it is never retried.
+/// Why the engine could not do what it was asked. But for a full disk ([`EngineError::is_full`])
+/// the node cannot go on with this store: an error while writing leaves unknown what the disk holds,
+/// and it is never retried.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The operating system refused a read or a write.
     #[error("the store could not be read or written: {0}")]
     Io(#[from] io::Error),
-    /// The files are not what was written to them: a checksum, a length or a name is wrong.
-    /// The remedy is to fetch the state anew from another node.
+    /// The files are not what was written to them: a checksum, a length or a name is wrong, or one
+    /// is missing. Names the file, and the place in it if that can be told. The remedy is to fetch
+    /// the state anew from another node.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
 }

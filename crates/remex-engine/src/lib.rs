@@ -12,7 +12,9 @@
 //! Invariants:
 //! - a run that was ingested survives any crash; a run that was not leaves nothing behind;
 //! - a scan sees the runs that were there when it began, and no others;
-//! - damage is an error ([`EngineError::Corrupt`]), never a wrong or a missing row.
+//! - damage is an error ([`EngineError::Corrupt`]) that names the file, never a wrong or a missing
+//!   row; [`Engine::scrub`] finds it before it is read;
+//! - a full disk costs nothing but time: what failed leaves no files and can be tried again.
 //!
 //! This is the only crate that names the storage library, and it knows nothing of revisions. What
 //! is missing: engine snapshots held open (each pins files; the state is copied by revision
@@ -21,9 +23,7 @@
 mod engine;
 mod error;
 mod lsm;
-mod manifest;
 mod memory;
-mod scrub;
 
 pub use engine::{Direction, DropFilter, Engine, Row, RowSink, Rows, Scrub};
 pub use error::EngineError;

@@ -2,29 +2,32 @@
 //!
 //! The list of files names the checksum of every table as a whole (XXH3-128 over the file), which
 //! the library writes and never compares. So a scrub needs to know nothing of what is in a table:
-//! it first checks the list itself (see `manifest`), then reads each table of the list from its
-//! first byte to its last.
+//! it first checks the list itself, then reads each table of the list from its first byte to its
+//! last. That finds even a block that is whole but in the wrong place.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use lsm_tree::{AbstractTree, AnyTree, TableId};
+use lsm_tree::{AbstractTree, AnyTree, Table, TableId};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::{EngineError, manifest};
+use super::damage::{check_table, corrupt, reading};
+use super::manifest::Manifest;
+use crate::EngineError;
 
 /// Bytes that are read at a time.
 const SLICE_BYTES: usize = 1 << 20;
 
 /// The slices of everything, in the order in which they are read.
-pub(crate) struct Slices {
+pub(super) struct Slices {
     tree: AnyTree,
     /// The tables that are left, the next one last; `None` before the list was checked.
     left: Option<Vec<TableId>>,
     current: Option<Reading>,
     buffer: Vec<u8>,
+    ended: bool,
 }
 
 /// A table that is being read.
@@ -37,8 +40,8 @@ struct Reading {
 }
 
 impl Slices {
-    pub(crate) fn new(tree: AnyTree) -> Self {
-        Self { tree, left: None, current: None, buffer: Vec::new() }
+    pub(super) fn new(tree: AnyTree) -> Self {
+        Self { tree, left: None, current: None, buffer: Vec::new(), ended: false }
     }
 
     fn slice(&mut self) -> Result<Option<u64>, EngineError> {
@@ -50,8 +53,8 @@ impl Slices {
                 }
             }
             let Some(left) = &mut self.left else {
-                self.left =
-                    Some(self.tree.current_version().iter_tables().map(|it| it.id()).collect());
+                let tables = self.tree.current_version().iter_tables().map(Table::id).collect();
+                self.left = Some(tables);
                 return self.check_list().map(Some);
             };
             let Some(id) = left.pop() else { return Ok(None) };
@@ -62,16 +65,14 @@ impl Slices {
     /// Checks the list of files. Returns its size.
     fn check_list(&self) -> Result<u64, EngineError> {
         let directory = &self.tree.tree_config().path;
-        // A new list may take the place of the one that is being looked for.
         let version = || self.tree.current_version().id();
         loop {
             let before = version();
-            match manifest::check(directory) {
-                Ok(Some(bytes)) => return Ok(bytes),
+            match Manifest::read(directory) {
+                Ok(Some(manifest)) => return Ok(manifest.bytes),
+                // A new list took the place of the one that was looked for.
                 _ if version() != before => {}
-                Ok(None) => {
-                    return Err(manifest::corrupt(directory, "its list of files is missing"));
-                }
+                Ok(None) => return Err(corrupt(&directory.join("current"), "it is missing")),
                 Err(error) => return Err(error),
             }
         }
@@ -84,7 +85,7 @@ impl Slices {
             return Ok(None);
         };
         let path = Arc::clone(&table.path);
-        let file = File::open(&*path).map_err(|error| failed(&path, error))?;
+        let file = File::open(&*path).map_err(|error| reading(&path, error))?;
         let (hasher, checksum) = (Box::new(Xxh3Default::new()), table.checksum().into_u128());
         Ok(Some(Reading { path, file, bytes: 0, hasher, checksum }))
     }
@@ -94,7 +95,12 @@ impl Iterator for Slices {
     type Item = Result<u64, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.slice().transpose()
+        if self.ended {
+            return None;
+        }
+        let slice = self.slice().transpose();
+        self.ended = !matches!(slice, Some(Ok(_)));
+        slice
     }
 }
 
@@ -104,25 +110,20 @@ impl Reading {
         buffer.clear();
         let limit = SLICE_BYTES as u64;
         let read = (&self.file).take(limit).read_to_end(buffer);
-        let read = read.map_err(|error| failed(&self.path, error))? as u64;
+        let read = read.map_err(|error| reading(&self.path, error))? as u64;
         if read == 0 {
             return match self.hasher.digest128() == self.checksum {
                 true => Ok(None),
                 false => {
+                    // Which block it is, if it is one.
+                    check_table(&self.path)?;
                     let what = format!("the checksum over its {} bytes is wrong", self.bytes);
-                    Err(manifest::corrupt(&self.path, &what))
+                    Err(corrupt(&self.path, &what))
                 }
             };
         }
         self.hasher.update(buffer);
         self.bytes += read;
         Ok(Some(read))
-    }
-}
-
-fn failed(path: &Path, error: std::io::Error) -> EngineError {
-    match error.kind() {
-        ErrorKind::NotFound => manifest::corrupt(path, "it is missing"),
-        _ => error.into(),
     }
 }

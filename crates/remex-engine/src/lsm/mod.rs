@@ -11,34 +11,56 @@
 //! Every table of a run carries one sequence number, taken from a counter that this module sets
 //! behind the highest number found on disk. Reads always ask for the newest state, so compaction
 //! may forget everything that was overwritten; a scan keeps the files that it began with alive
-//! until it is dropped. Opening a list of files, reading rows and compacting verify checksums.
+//! until it is dropped.
+//!
+//! The library verifies the checksum of every block that it reads. What it leaves out is done here:
+//! `manifest` and `archive` check what it believes unseen when it opens, `scrub` reads everything
+//! on request, `damage` names the file and the place, and `leftovers` removes what a failed write
+//! has left of its files.
+
+mod archive;
+mod damage;
+mod leftovers;
+mod manifest;
+mod scan;
+mod scrub;
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
 use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 use lsm_tree::config::{CompressionPolicy, PinningPolicy, RestartIntervalPolicy};
 use lsm_tree::{
-    AbstractTree, AnyIngestion, AnyTree, Cache, CompressionType, Config, Guard, SeqNo,
+    AbstractTree, AnyIngestion, AnyTree, Cache, CompressionType, Config, SeqNo,
     SequenceNumberCounter,
 };
 
+use self::damage::{check_table, convert, located};
+use self::leftovers::Leftovers;
+use self::manifest::Manifest;
+use self::scan::Scan;
+use self::scrub::Slices;
 use crate::engine::is_empty;
-use crate::scrub::Slices;
-use crate::{Direction, DropFilter, Engine, EngineError, Row, RowSink, Rows, Scrub, manifest};
+use crate::{Direction, DropFilter, Engine, EngineError, RowSink, Rows, Scrub};
 
-/// Reads see everything: no run has a sequence number as high as this.
+/// Reads see everything: no run has a sequence number as high as this. Compaction is told the same
+/// as the oldest moment that anybody reads: it forgets all that is overwritten, and the library lets
+/// go of every list and table that is not current, at once and not after the next compaction.
 const NEWEST: SeqNo = SeqNo::MAX;
 
 /// Rows of a block that share one full key. A block holds about a dozen rows: sharing more saves
 /// few bytes, and makes every read and every merge put keys together again.
 const RESTART_INTERVAL: u8 = 2;
+
+/// Most runs that are not merged into the levels. The library counts them in one byte of its list,
+/// and would lose all of them at the 256th: where compaction cannot keep up, writing waits for it.
+const PENDING_RUNS_MAX: usize = 128;
 
 /// How the engine on disk uses memory and disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +83,12 @@ impl Default for LsmOptions {
 /// An [`Engine`] in a directory of its own.
 pub struct LsmEngine {
     tree: AnyTree,
-    seqno: SequenceNumberCounter,
     strategy: Arc<Leveled>,
     table_bytes: u64,
     filter: Arc<FilterSlot>,
+    leftovers: Leftovers,
+    /// Held by the one that compacts.
+    compacting: Mutex<()>,
 }
 
 impl LsmEngine {
@@ -74,7 +98,11 @@ impl LsmEngine {
     /// # Errors
     /// If the directory cannot be read or written, or holds a damaged store.
     pub fn open(directory: &Path, options: LsmOptions) -> Result<Self, EngineError> {
-        let exists = manifest::check(directory)?.is_some();
+        let manifest = Manifest::read(directory)?;
+        if let Some(manifest) = &manifest {
+            manifest.check_tables()?;
+            remove_temporary_files(directory)?;
+        }
         let seqno = SequenceNumberCounter::default();
         let filter = Arc::new(FilterSlot::default());
         // Runs are ingested as of level 1. They are merged into the levels below before long:
@@ -89,8 +117,8 @@ impl LsmEngine {
             .filter_block_pinning_policy(PinningPolicy::new([true, true, true, false]))
             .with_compaction_filter_factory(Some(Arc::new(FilterFactory(Arc::clone(&filter)))))
             .open()
-            .map_err(convert)?;
-        if !exists {
+            .map_err(|error| opening(error, manifest.as_ref()))?;
+        if manifest.is_none() {
             sync_parent(directory)?;
         }
         seqno.set(tree.get_highest_persisted_seqno().map_or(0, |highest| highest + 1));
@@ -98,8 +126,50 @@ impl LsmEngine {
             .with_l0_threshold(options.pending_tables_max)
             .with_table_target_size(options.table_bytes);
         let table_bytes = options.table_bytes;
-        Ok(Self { tree, seqno, strategy: Arc::new(strategy), table_bytes, filter })
+        let (strategy, leftovers) = (Arc::new(strategy), Leftovers::default());
+        let compacting = Mutex::default();
+        Ok(Self { tree, strategy, table_bytes, filter, leftovers, compacting })
     }
+
+    /// Compacts by a step. Returns whether anything was done.
+    fn step(&self) -> Result<bool, EngineError> {
+        let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.leftovers.write(&self.tree, || {
+            let before = self.tree.current_version().id();
+            let compacted = self.tree.compact(Arc::clone(&self.strategy) as _, NEWEST);
+            compacted.map_err(|error| self.located(error))?;
+            Ok(self.tree.current_version().id() != before)
+        })
+    }
+
+    /// The error of something that reads whole tables.
+    fn located(&self, error: lsm_tree::Error) -> EngineError {
+        let version = self.tree.current_version();
+        located(convert(error), version.iter_tables())
+    }
+}
+
+/// Names the file that kept the store from being opened.
+fn opening(error: lsm_tree::Error, manifest: Option<&Manifest>) -> EngineError {
+    let tables = manifest.into_iter().flat_map(|manifest| &manifest.tables);
+    match convert(error) {
+        EngineError::Corrupt(what) => tables
+            .map(|path| check_table(path))
+            .find_map(Result::err)
+            .unwrap_or(EngineError::Corrupt(what)),
+        error @ EngineError::Io(_) => error,
+    }
+}
+
+/// Removes what is left of a list that was about to become current when the process died.
+fn remove_temporary_files(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory's own entry durable.
@@ -124,7 +194,11 @@ impl fmt::Debug for LsmEngine {
 
 impl Engine for LsmEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let value = self.tree.get(key, NEWEST).map_err(convert)?;
+        let value = self.tree.get(key, NEWEST).map_err(|error| {
+            let version = self.tree.current_version();
+            let runs = version.iter_levels().flat_map(|level| level.iter());
+            located(convert(error), runs.filter_map(|run| run.get_for_key(key)))
+        })?;
         // Copied, so that a small value does not keep a whole block in memory.
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
@@ -134,9 +208,10 @@ impl Engine for LsmEngine {
             return Box::new(std::iter::empty());
         }
         let rows = self.tree.range::<&[u8], _>((start, end), NEWEST, None);
+        let tree = self.tree.clone();
         match direction {
-            Direction::Forward => Box::new(UntilError::new(rows.map(to_row))),
-            Direction::Backward => Box::new(UntilError::new(rows.rev().map(to_row))),
+            Direction::Forward => Box::new(Scan::new(rows, tree, start, direction)),
+            Direction::Backward => Box::new(Scan::new(rows.rev(), tree, end, direction)),
         }
     }
 
@@ -144,9 +219,12 @@ impl Engine for LsmEngine {
         &self,
         fill: &mut dyn FnMut(&mut dyn RowSink) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let mut run = Run { ingestion: self.tree.ingestion().map_err(convert)? };
-        fill(&mut run)?;
-        run.ingestion.finish().map_err(convert)
+        while self.tree.l0_run_count() >= PENDING_RUNS_MAX && self.step()? {}
+        self.leftovers.write(&self.tree, || {
+            let mut run = Run { ingestion: self.tree.ingestion().map_err(convert)? };
+            fill(&mut run)?;
+            run.ingestion.finish().map_err(convert)
+        })
     }
 
     fn set_drop_filter(&self, filter: Box<DropFilter>) {
@@ -154,19 +232,19 @@ impl Engine for LsmEngine {
     }
 
     fn maintain(&self) -> Result<bool, EngineError> {
-        let before = self.tree.current_version().id();
-        // Nobody reads the past of the tree: all that is overwritten may go.
-        let strategy = Arc::clone(&self.strategy);
-        self.tree.compact(strategy, self.seqno.get()).map_err(convert)?;
-        Ok(self.tree.current_version().id() != before)
+        self.step()
     }
 
     fn compact(&self) -> Result<(), EngineError> {
-        self.tree.major_compact(self.table_bytes, self.seqno.get()).map_err(convert)
+        let _compacting = self.compacting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.leftovers.write(&self.tree, || {
+            let compacted = self.tree.major_compact(self.table_bytes, NEWEST);
+            compacted.map_err(|error| self.located(error))
+        })
     }
 
     fn scrub(&self) -> Scrub {
-        Box::new(UntilError::new(Slices::new(self.tree.clone())))
+        Box::new(Slices::new(self.tree.clone()))
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -185,48 +263,6 @@ impl RowSink for Run<'_> {
 
     fn delete(&mut self, key: &[u8]) -> Result<(), EngineError> {
         self.ingestion.write_tombstone(key).map_err(convert)
-    }
-}
-
-fn to_row(guard: impl Guard) -> Row {
-    let (key, value) = guard.into_inner().map_err(convert)?;
-    Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
-}
-
-/// Ends a walk after its first error: the library does not say what would follow.
-struct UntilError<I> {
-    items: Option<I>,
-}
-
-impl<I> UntilError<I> {
-    fn new(items: I) -> Self {
-        Self { items: Some(items) }
-    }
-}
-
-impl<T, I: Iterator<Item = Result<T, EngineError>>> Iterator for UntilError<I> {
-    type Item = Result<T, EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.items.as_mut()?.next();
-        if matches!(item, None | Some(Err(_))) {
-            self.items = None;
-        }
-        item
-    }
-}
-
-/// Tells a disk that fails from a disk that lies.
-fn convert(error: lsm_tree::Error) -> EngineError {
-    match error {
-        lsm_tree::Error::Io(error) => match error.kind() {
-            // A file that is too short, is not there, or does not decode was not written so.
-            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::NotFound => {
-                EngineError::Corrupt(error.to_string())
-            }
-            _ => EngineError::Io(error),
-        },
-        other => EngineError::Corrupt(other.to_string()),
     }
 }
 

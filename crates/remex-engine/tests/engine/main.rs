@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test fails the test")]
 
+mod damage;
+mod full;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -236,86 +239,4 @@ fn a_run_that_is_given_up_leaves_nothing() {
     drop(engine);
     let map = Map::from([(vec![1], vec![1]), (vec![3], vec![3])]);
     check(&open(directory.path()).unwrap(), &map, &mut Rng::with_seed(1));
-}
-
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
-/// Reads all that a damaged store has: an error, or everything as it was.
-fn read_all(directory: &Path, map: &Map) -> Result<(), EngineError> {
-    let engine = open(directory)?;
-    let mut found = Map::new();
-    for row in engine.scan(Bound::Unbounded, Bound::Unbounded, Direction::Forward) {
-        let (key, value) = row?;
-        found.insert(key.to_vec(), value.to_vec());
-    }
-    assert!(found == *map, "damage was served as data");
-    for (key, value) in map {
-        assert_eq!(engine.get(key)?.as_deref(), Some(&value[..]), "damage was served as data");
-    }
-    Ok(())
-}
-
-#[test]
-fn flipped_bits_are_errors_or_harmless() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut rng = Rng::with_seed(5);
-    let mut map = Map::new();
-    {
-        let engine = open(directory.path()).unwrap();
-        for number in 0..7 {
-            ingest(&engine, &run(&mut rng, &mut map, number));
-            engine.maintain().unwrap();
-        }
-    }
-    let damaged = tempfile::tempdir().unwrap();
-    let (mut detected, mut tried) = (0, 0);
-    for file in files(directory.path()) {
-        let bytes = fs::read(&file).unwrap();
-        let name = file.strip_prefix(directory.path()).unwrap();
-        for _ in 0..40 {
-            let target = damaged.path().join(tried.to_string());
-            copy(directory.path(), &target);
-            let mut bytes = bytes.clone();
-            let position = rng.usize(..bytes.len());
-            bytes[position] ^= 1 << rng.u8(..8);
-            fs::write(target.join(name), bytes).unwrap();
-            match read_all(&target, &map) {
-                Ok(()) => {}
-                Err(EngineError::Corrupt(_)) => detected += 1,
-                Err(EngineError::Io(error)) => panic!("{}: {error}", name.display()),
-            }
-            tried += 1;
-            fs::remove_dir_all(target).unwrap();
-        }
-    }
-    assert!(detected * 10 >= tried * 7, "only {detected} of {tried} were noticed");
-}
-
-#[test]
-fn a_store_without_its_list_of_files_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    ingest(&open(directory.path()).unwrap(), &BTreeMap::from([(vec![1], Some(vec![1]))]));
-    // Opening removes the lists that are no longer current.
-    drop(open(directory.path()).unwrap());
-    for file in files(directory.path()) {
-        let away = directory.path().with_extension("away");
-        fs::rename(&file, &away).unwrap();
-        let error = open(directory.path()).unwrap_err();
-        assert!(matches!(error, EngineError::Corrupt(_)), "{}: {error}", file.display());
-        fs::rename(&away, &file).unwrap();
-    }
-    let engine = open(directory.path()).unwrap();
-    assert_eq!(engine.get(&[1]).unwrap().unwrap()[..], [1]);
 }

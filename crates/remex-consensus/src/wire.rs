@@ -33,7 +33,7 @@ const READ_REPLY: u8 = 5;
 const TERM_MAX: u64 = 1 << 62;
 
 /// The types that cross the wire, with the byte that stands for each.
-const TYPES: [(MessageType, u8); 11] = [
+const TYPES: [(MessageType, u8); 10] = [
     (MessageType::MsgAppend, 1),
     (MessageType::MsgAppendResponse, 2),
     (MessageType::MsgRequestVote, 3),
@@ -42,7 +42,6 @@ const TYPES: [(MessageType, u8); 11] = [
     (MessageType::MsgHeartbeatResponse, 6),
     (MessageType::MsgRequestPreVote, 7),
     (MessageType::MsgRequestPreVoteResponse, 8),
-    (MessageType::MsgTransferLeader, 9),
     (MessageType::MsgTimeoutNow, 10),
     (MessageType::MsgSnapshot, 11),
 ];

@@ -29,6 +29,9 @@ impl Core {
         }
         let raft = &self.raft.raft;
         match message.get_msg_type() {
+            // Asking a leader to hand over is not for peers to do; a follower's library would pass
+            // it on.
+            MessageType::MsgTransferLeader => return Verdict::Ignore,
             MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {
                 if self.is_outsider(from) {
                     return Verdict::Ignore;

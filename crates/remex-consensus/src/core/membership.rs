@@ -108,14 +108,17 @@ impl Core {
         if self.is_changing() {
             return;
         }
-        let commit = self.raft.raft.raft_log.committed;
+        let log = &self.raft.raft.raft_log;
+        let (commit, first_index) = (log.committed, log.first_index());
         let ready = self.membership.members().find_map(|(member, part)| {
             if !(member.promote && part == Part::Learner && self.is_active(member.id)) {
                 return None;
             }
             let progress = self.raft.raft.prs().get(member.id.get())?;
             let near = progress.matched + PROMOTE_LAG_ENTRIES >= commit;
-            (near && progress.state == ProgressState::Replicate).then_some(member.id)
+            let served = progress.matched + 1 >= first_index;
+            let fits = near && served && progress.state != ProgressState::Snapshot;
+            fits.then_some(member.id)
         });
         if let Some(id) = ready {
             // If it is refused, it is tried again at the next tick.
@@ -163,6 +166,9 @@ impl Core {
 
     /// Hands leadership over.
     pub(super) fn transfer(&mut self, to: Option<NodeId>) {
+        if !self.leads() {
+            return;
+        }
         let me = self.id();
         let progress = self.progress();
         let best = progress

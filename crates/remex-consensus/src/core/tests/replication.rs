@@ -1,142 +1,7 @@
-//! One to three cores joined by a perfect network and a disk that syncs at once, or when told.
-
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use remex_model::{Batch, Command, Incarnation, Key, Member, Value};
+//! Entries, reads and hand-overs among members that stay the same.
 
 use super::*;
-use crate::EntryKind;
-
-fn member(id: u64) -> Member {
-    Member {
-        id: NodeId(id),
-        incarnation: Incarnation(id),
-        name: format!("n{id}"),
-        peer_address: String::new(),
-        client_url: String::new(),
-        promote: true,
-    }
-}
-
-/// What every founder starts from: the founding is entry 1.
-fn founded(size: u64) -> Start {
-    Start {
-        hard_state: crate::HardState { term: Term(1), vote: None, commit: Index(1) },
-        membership: Membership::founded((1..=size).map(member)),
-        applied: Index(1),
-        first_index: Index(2),
-        terms: vec![(Index(1), Term(1))],
-        entries: Vec::new(),
-    }
-}
-
-struct Node {
-    core: Core,
-    applied: Vec<crate::Entry>,
-    ready_reads: Vec<u64>,
-    expired: Vec<(u64, bool)>,
-    /// Writes that are not reported as synced yet.
-    unsynced: Vec<u64>,
-}
-
-/// A cluster in which messages arrive at once. `slow` nodes sync only when told.
-struct Cluster {
-    nodes: BTreeMap<NodeId, Node>,
-    slow: Vec<NodeId>,
-    cut: Vec<NodeId>,
-}
-
-impl Cluster {
-    fn new(size: u64) -> Self {
-        let nodes = (1..=size)
-            .map(NodeId)
-            .map(|id| {
-                let config = Config::new(id, 1000 + id.get());
-                let core = Core::new(config, founded(size)).unwrap();
-                let (applied, ready_reads) = (Vec::new(), Vec::new());
-                let (expired, unsynced) = (Vec::new(), Vec::new());
-                (id, Node { core, applied, ready_reads, expired, unsynced })
-            })
-            .collect();
-        Self { nodes, slow: Vec::new(), cut: Vec::new() }
-    }
-
-    fn handle(&mut self, id: u64, event: Event) {
-        let mut queue = VecDeque::from([(NodeId(id), event)]);
-        while let Some((id, event)) = queue.pop_front() {
-            let node = self.nodes.get_mut(&id).unwrap();
-            let mut effects = Vec::new();
-            node.core.handle([event], 0, &mut effects);
-            for effect in effects {
-                match effect {
-                    Effect::Send { to, message } => {
-                        if !self.cut.contains(&to) && !self.cut.contains(&id) {
-                            queue.push_back((to, Event::Message { from: id, message }));
-                        }
-                    }
-                    Effect::Persist { number, .. } if self.slow.contains(&id) => {
-                        node.unsynced.push(number);
-                    }
-                    Effect::Persist { number, .. } => {
-                        queue.push_back((id, Event::Persisted { number }));
-                    }
-                    Effect::Apply { entries } => node.applied.extend(entries),
-                    Effect::ReadReady { sequences } => node.ready_reads.extend(sequences),
-                    Effect::ProposalExpired { sequence, sent } => {
-                        node.expired.push((sequence, sent));
-                    }
-                    Effect::ReadExpired { .. } | Effect::Leadership(_) => {}
-                    _ => panic!("{effect:?}"),
-                }
-            }
-        }
-    }
-
-    fn tick(&mut self, count: usize) {
-        for _ in 0..count {
-            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
-                self.handle(id.get(), Event::Tick);
-            }
-        }
-    }
-
-    fn leader(&mut self) -> u64 {
-        for _ in 0..200 {
-            self.tick(1);
-            let leads = |(_, node): &(&NodeId, &Node)| node.core.leadership().role == Role::Leader;
-            let leader = self
-                .nodes
-                .iter()
-                .filter(|(id, _)| !self.cut.contains(id))
-                .find(leads)
-                .map(|(id, _)| id.get());
-            if let Some(leader) = leader {
-                return leader;
-            }
-        }
-        panic!("no leader after 200 ticks");
-    }
-
-    fn propose(&mut self, id: u64, sequence: u64) {
-        let command = Command::put(Key::from("k"), Value::raw(sequence.to_string())).to_bytes();
-        self.handle(id, Event::Propose { sequence, command, ttl_ticks: 100 });
-    }
-
-    /// (session, sequence) of every command that a node applied.
-    fn commands(&self, id: u64) -> Vec<(u64, u64)> {
-        let node = &self.nodes[&NodeId(id)];
-        let batches = node.applied.iter().filter(|entry| !entry.data.is_empty());
-        batches
-            .flat_map(|entry| Batch::decode(entry.data.clone()).unwrap().commands)
-            .map(|proposed| (proposed.id.session, proposed.id.sequence))
-            .collect()
-    }
-
-    fn follower(&self, leader: u64) -> u64 {
-        self.nodes.keys().map(|id| id.get()).find(|&id| id != leader).unwrap()
-    }
-}
+use crate::StartError;
 
 #[test]
 fn one_node_commits_only_what_is_synced() {
@@ -145,8 +10,7 @@ fn one_node_commits_only_what_is_synced() {
     cluster.slow = vec![NodeId(1)];
     cluster.propose(1, 7);
     assert_eq!(cluster.commands(1), []);
-    let number = *cluster.nodes[&NodeId(1)].unsynced.last().unwrap();
-    cluster.handle(1, Event::Persisted { number });
+    cluster.sync(1);
     assert_eq!(cluster.commands(1), [(1001, 7)]);
 }
 
@@ -174,8 +38,9 @@ fn a_follower_acknowledges_only_what_is_synced() {
     cluster.tick(3);
     assert_eq!(cluster.commands(leader), [], "the leader's own disk is no quorum");
     let follower = cluster.follower(leader);
-    let number = *cluster.nodes[&NodeId(follower)].unsynced.last().unwrap();
-    cluster.handle(follower, Event::Persisted { number });
+    while !cluster.node(follower).unsynced.is_empty() {
+        cluster.sync(follower);
+    }
     assert_eq!(cluster.commands(leader).len(), 1);
 }
 
@@ -252,14 +117,14 @@ fn leadership_is_handed_over() {
 
 #[test]
 fn a_disk_that_contradicts_itself_is_refused() {
-    let entry = |index| crate::Entry {
+    let entry = |index| Entry {
         index: Index(index),
         term: Term(1),
         kind: EntryKind::Data,
         data: Bytes::new(),
     };
-    let start = |commit, applied, entries: Vec<crate::Entry>| {
-        let hard_state = crate::HardState { term: Term(1), vote: None, commit: Index(commit) };
+    let start = |commit, applied, entries: Vec<Entry>| {
+        let hard_state = HardState { term: Term(1), vote: None, commit: Index(commit) };
         let (first_index, terms) = (Index(1), vec![(Index(1), Term(1))]);
         let (membership, applied) = (Membership::founded([member(1)]), Index(applied));
         let start = Start { hard_state, membership, applied, first_index, terms, entries };

@@ -1,0 +1,83 @@
+//! Leaders that are gone, or said to be.
+
+use super::*;
+
+fn gone(cluster: &mut Cluster, peer: u64) {
+    for id in cluster.nodes.keys().map(|id| id.get()).filter(|&id| id != peer).collect::<Vec<_>>() {
+        cluster.handle(id, Event::PeerGone { peer: NodeId(peer) });
+    }
+}
+
+#[test]
+fn a_leader_that_is_gone_for_certain_is_replaced_in_a_few_ticks() {
+    for size in [3, 5] {
+        let mut cluster = Cluster::new(size);
+        let old = cluster.leader();
+        cluster.nodes.remove(&NodeId(old));
+        gone(&mut cluster, old);
+        cluster.tick(10);
+        assert!(cluster.leader_now().is_some(), "{size} nodes");
+    }
+}
+
+/// The second notices later, and still takes the vote of the first for granted in the meantime.
+#[test]
+fn followers_that_notice_one_after_the_other_elect_soon_too() {
+    for delay in 1..10 {
+        let mut cluster = Cluster::new(3);
+        let old = cluster.leader();
+        cluster.nodes.remove(&NodeId(old));
+        let ids: Vec<u64> = cluster.nodes.keys().map(|id| id.get()).collect();
+        cluster.handle(ids[0], Event::PeerGone { peer: NodeId(old) });
+        cluster.tick(delay);
+        cluster.handle(ids[1], Event::PeerGone { peer: NodeId(old) });
+        cluster.tick(8);
+        assert!(cluster.leader_now().is_some(), "{delay} ticks apart");
+    }
+}
+
+#[test]
+fn a_false_alarm_changes_nothing() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let term = cluster.node(leader).core.leadership().term;
+    let follower = cluster.follower(leader);
+    for _ in 0..20 {
+        cluster.handle(follower, Event::PeerGone { peer: NodeId(leader) });
+        cluster.tick(7);
+    }
+    cluster.tick(3);
+    for id in 1..=3 {
+        let leadership = cluster.node(id).core.leadership();
+        assert_eq!((leadership.term, leadership.leader), (term, Some(NodeId(leader))));
+    }
+}
+
+#[test]
+fn the_end_of_one_that_does_not_lead_hurries_nobody() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let term = cluster.node(leader).core.leadership().term;
+    let follower = cluster.follower(leader);
+    cluster.cut = vec![NodeId(follower)];
+    gone(&mut cluster, follower);
+    cluster.tick(10);
+    assert_eq!(cluster.leader_now(), Some(leader));
+    assert_eq!(cluster.node(leader).core.leadership().term, term);
+}
+
+/// The only voter wins an election by standing for it, and the library aborts if the winner's log
+/// is not synced.
+#[test]
+fn the_last_voter_waits_for_its_disk_before_it_stands() {
+    let mut cluster = Cluster::new(2);
+    let old = cluster.leader();
+    let last = cluster.follower(old);
+    let remove = vec![MemberChange::Remove(NodeId(old))];
+    assert_eq!(cluster.change_by(old, remove, true), None);
+    assert_eq!(cluster.parts(last), voters(&[last]));
+    let leader = cluster.leader();
+    assert_eq!(leader, last);
+    cluster.propose(last, 1);
+    assert_eq!(cluster.commands(last).len(), 1);
+}

@@ -81,6 +81,7 @@ pub(crate) fn judge(call: &Call, endpoint: &Endpoint, mut answer: Answer) -> Res
     problem.current_revision = number(&answer.headers, "etag");
     problem.request_id = body.request_id;
     problem.node = body.node;
+    problem.checks = body.checks;
     problem.endpoint = endpoint.to_string();
     Err(error)
 }

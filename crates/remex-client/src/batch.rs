@@ -61,7 +61,7 @@ impl Batch {
     /// The request.
     pub fn call(&self) -> Call {
         let body = serde_json::Value::from(self.operations.clone()).to_string();
-        let call = Call::write(Method::POST, "/v1/batch")
+        let call = Call::data_write(Method::POST, "/v1/batch")
             .header("content-type", "application/json")
             .body(body);
         match &self.idempotency_key {

@@ -21,8 +21,12 @@ enum Kind {
     Read,
     /// Has an effect each time it arrives.
     Write,
+    /// A write of data that has no idempotency key yet: the client makes one when it sends it.
+    DataWrite,
     /// Has an effect once, thanks to its idempotency key.
     KeyedWrite,
+    /// Has the same effect however often it arrives.
+    Repeatable,
 }
 
 impl Call {
@@ -38,10 +42,31 @@ impl Call {
         }
     }
 
-    /// A request with an effect on a path that is already encoded.
+    /// A request with an effect on a path that is already encoded. It is sent again only while it
+    /// certainly was not applied, unless it gets a [`Call::idempotency_key`].
     #[must_use]
     pub fn write(method: Method, path: impl Into<String>) -> Self {
         Self { method, kind: Kind::Write, ..Self::read(path) }
+    }
+
+    /// A write of data: one that the server applies once for an idempotency key. The key is made
+    /// anew for each sending, so that sending the same call twice writes twice.
+    pub(crate) fn data_write(method: Method, path: impl Into<String>) -> Self {
+        Self { method, kind: Kind::DataWrite, ..Self::read(path) }
+    }
+
+    /// Says that the request has the same effect however often it arrives.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.kind = Kind::Repeatable;
+        self
+    }
+
+    /// The same call with an idempotency key of its own; `None` if it has or takes none.
+    pub(crate) fn with_fresh_key(&self) -> Option<Self> {
+        // Every process seeds its generator anew. Two writes that meet with the same 128 bits are
+        // not to be expected.
+        let fresh = || self.clone().idempotency_key(&format!("rx-{:032x}", fastrand::u128(..)));
+        (self.kind == Kind::DataWrite).then(fresh)
     }
 
     /// The path `/v1/kv/{key}`.
@@ -138,15 +163,15 @@ impl Call {
     pub(crate) fn outcome_after_sending(&self) -> Outcome {
         match self.kind {
             Kind::Read => Outcome::NotApplied,
-            Kind::Write | Kind::KeyedWrite => Outcome::Unknown,
+            Kind::Write | Kind::DataWrite | Kind::KeyedWrite | Kind::Repeatable => Outcome::Unknown,
         }
     }
 
     /// Whether the request may be sent again after it came to this.
     pub(crate) fn may_repeat(&self, outcome: Outcome) -> bool {
         match self.kind {
-            Kind::Read | Kind::KeyedWrite => true,
-            Kind::Write => outcome == Outcome::NotApplied,
+            Kind::Read | Kind::KeyedWrite | Kind::Repeatable => true,
+            Kind::Write | Kind::DataWrite => outcome == Outcome::NotApplied,
         }
     }
 }
@@ -229,6 +254,18 @@ mod tests {
             Call::read("/v1/kv?prefix=a").curl("http://h:1"),
             "curl 'http://h:1/v1/kv?prefix=a'"
         );
+    }
+
+    #[test]
+    fn every_sending_of_a_write_has_a_key_of_its_own() {
+        let write = Call::data_write(Method::PUT, "/v1/kv/a");
+        assert!(!write.may_repeat(Outcome::Unknown));
+        let (one, other) = (write.with_fresh_key().unwrap(), write.with_fresh_key().unwrap());
+        assert!(one.may_repeat(Outcome::Unknown));
+        assert_ne!(one.headers, other.headers);
+        assert!(write.idempotency_key("k").with_fresh_key().is_none());
+        assert!(Call::read("/").with_fresh_key().is_none());
+        assert!(Call::write(Method::POST, "/x").with_fresh_key().is_none());
     }
 
     #[test]

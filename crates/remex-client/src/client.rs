@@ -1,5 +1,6 @@
 //! The client: sends calls to one of its endpoints, and again where that helps and is safe.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -34,6 +35,25 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(2),
             retries: 8,
         }
+    }
+}
+
+/// The time for one call.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    deadline: Instant,
+    timeout: Duration,
+}
+
+impl Time {
+    /// When to give up an attempt that begins now. One that leaves something to others gets a
+    /// good half of what is left: a node that hangs must not use up the time of the rest.
+    fn limit(self, share: bool) -> Instant {
+        let now = Instant::now();
+        if share {
+            return now + self.deadline.saturating_duration_since(now).mul_f64(0.6);
+        }
+        self.deadline + self.timeout / 10
     }
 }
 
@@ -79,18 +99,47 @@ impl Client {
         self.round().map(|(_, pool)| &pool.endpoint)
     }
 
-    /// Sends a call and reads its answer.
+    /// Sends a call and reads its answer. A write of data gets an idempotency key if it has none
+    /// and may have to be repeated.
     ///
     /// # Errors
     /// Any answer but a success, or that none came in time. Tried again before, where it is safe
     /// and the options allow it.
     pub async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        self.send_within(call, self.shared.options.timeout).await
+    }
+
+    /// [`Client::send`] with another timeout than that of the options.
+    ///
+    /// # Errors
+    /// See [`Client::send`].
+    pub async fn send_within(&self, call: &Call, timeout: Duration) -> Result<Answer, Error> {
+        let shared = &*self.shared;
+        let repeats = shared.options.retries > 0 || shared.pools.len() > 1;
+        let keyed = if repeats { call.with_fresh_key() } else { None };
+        let call = keyed.as_ref().unwrap_or(call);
+        let attempt = |pool, limit| self.attempt(pool, call, limit);
+        self.everywhere(call, timeout, attempt).await
+    }
+
+    /// Makes attempts at the endpoints, round after round, until one succeeds, or another cannot
+    /// help, is not safe, or comes too late.
+    pub(crate) async fn everywhere<'a, T, F>(
+        &'a self,
+        call: &Call,
+        timeout: Duration,
+        attempt: impl Fn(&'a Pool, Instant) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let options = &self.shared.options;
-        let deadline = Instant::now() + options.timeout;
+        let time = Time { deadline: Instant::now() + timeout, timeout };
         let mut perhaps_applied = false;
         let mut round = 0;
         loop {
-            let mut error = match self.send_round(call, deadline, &mut perhaps_applied).await {
+            let tried = self.one_round(call, time, &mut perhaps_applied, &attempt).await;
+            let mut error = match tried {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -99,7 +148,7 @@ impl Client {
             let again = retry::is_transient(&error)
                 && call.may_repeat(error.outcome)
                 && round <= options.retries
-                && Instant::now() + pause < deadline;
+                && Instant::now() + pause < time.deadline;
             if !again {
                 // A condition is judged once for an idempotency key, so its answer is final. Any
                 // other failure says nothing about what an earlier attempt may have done.
@@ -113,15 +162,22 @@ impl Client {
     }
 
     /// Tries every endpoint once, until one succeeds or trying another cannot help.
-    async fn send_round(
-        &self,
+    async fn one_round<'a, T, F>(
+        &'a self,
         call: &Call,
-        deadline: Instant,
+        time: Time,
         perhaps_applied: &mut bool,
-    ) -> Result<Answer, Error> {
+        attempt: &impl Fn(&'a Pool, Instant) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let mut telling: Option<Error> = None;
+        let mut others = self.shared.pools.len();
         for (position, pool) in self.round() {
-            let error = match self.attempt(pool, call, deadline).await {
+            others -= 1;
+            let share = others > 0 && call.may_repeat(Outcome::Unknown);
+            let error = match attempt(pool, time.limit(share)).await {
                 Ok(answer) => {
                     self.shared.preferred.store(position, Ordering::Relaxed);
                     return Ok(answer);
@@ -132,7 +188,7 @@ impl Client {
             let next = retry::is_transient(&error)
                 && retry::another_may_do(&error)
                 && call.may_repeat(error.outcome)
-                && Instant::now() < deadline;
+                && Instant::now() < time.deadline;
             if !next {
                 return Err(error);
             }
@@ -144,13 +200,24 @@ impl Client {
         Err(telling.expect("a client has at least one endpoint"))
     }
 
-    async fn attempt(&self, pool: &Pool, call: &Call, deadline: Instant) -> Result<Answer, Error> {
-        let options = &self.shared.options;
+    async fn attempt(&self, pool: &Pool, call: &Call, limit: Instant) -> Result<Answer, Error> {
         let request = request(&pool.endpoint, call)?;
-        let limit = deadline + options.timeout / 10;
-        let exchange = pool.exchange(request, options.connect_timeout.min(options.timeout));
-        let mut error = match timeout_at(limit, exchange).await {
-            Ok(Ok(answer)) => return judge(call, &pool.endpoint, answer),
+        let exchange = pool.exchange(request, self.shared.options.connect_timeout);
+        let answer = self.before(limit, pool, call, exchange).await?;
+        judge(call, &pool.endpoint, answer)
+    }
+
+    /// Waits for a part of an exchange, and names what went wrong with it.
+    pub(crate) async fn before<T>(
+        &self,
+        limit: Instant,
+        pool: &Pool,
+        call: &Call,
+        part: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        let mut error = match timeout_at(limit, part).await {
+            Ok(Ok(done)) => return Ok(done),
             Ok(Err(Failure::NotSent(cause))) => {
                 let detail = format!("cannot reach {}: {cause}", pool.endpoint);
                 Error::new(Code::UNREACHABLE, Outcome::NotApplied, detail)
@@ -163,8 +230,8 @@ impl Client {
                     .caused_by(cause)
             }
             Err(_) => {
-                let waited = options.timeout;
-                let detail = format!("no answer from {} within {waited:?}", pool.endpoint);
+                let waited_ms = began.elapsed().as_millis();
+                let detail = format!("no answer from {} within {waited_ms} ms", pool.endpoint);
                 Error::new(Code::TIMEOUT, call.outcome_after_sending(), detail)
             }
         };
@@ -174,6 +241,14 @@ impl Client {
         }
         error.problem.endpoint = pool.endpoint.to_string();
         Err(error)
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.shared.options.timeout
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.shared.options.connect_timeout
     }
 
     /// Every endpoint with its position, beginning at the preferred one.
@@ -187,7 +262,7 @@ impl Client {
     }
 }
 
-fn request(endpoint: &Endpoint, call: &Call) -> Result<Request<Full<Bytes>>, Error> {
+pub(crate) fn request(endpoint: &Endpoint, call: &Call) -> Result<Request<Full<Bytes>>, Error> {
     let mut builder = Request::builder()
         .method(call.method.clone())
         .uri(&call.path)

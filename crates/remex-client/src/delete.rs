@@ -36,7 +36,7 @@ impl Delete {
     /// # Errors
     /// If the key is empty.
     pub fn call(&self, key: &str) -> Result<Call, Error> {
-        let mut call = Call::write(Method::DELETE, Call::key_path(key)?);
+        let mut call = Call::data_write(Method::DELETE, Call::key_path(key)?);
         if let Some(revision) = self.if_revision {
             call = call.header("if-match", format!("\"{revision}\""));
         }
@@ -82,7 +82,8 @@ impl DeletePrefix {
 
     /// The request.
     pub fn call(&self, prefix: &str) -> Call {
-        let mut call = Call::write(Method::DELETE, format!("/v1/kv?prefix={}", Call::text(prefix)));
+        let mut call =
+            Call::data_write(Method::DELETE, format!("/v1/kv?prefix={}", Call::text(prefix)));
         if self.all {
             call = call.query("all", "true");
         }

@@ -31,6 +31,9 @@ impl Code {
     /// The call itself cannot be sent; also a code of the server.
     pub const BAD_REQUEST: Self = Self(Cow::Borrowed("bad_request"));
 
+    /// What arrived cannot be written where the caller wants it.
+    pub const OUTPUT: Self = Self(Cow::Borrowed("output"));
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -96,6 +99,20 @@ pub struct Problem {
     pub node: Option<String>,
     /// The endpoint that was asked, as a URL; empty if none was.
     pub endpoint: String,
+    /// The checks behind a node that is not ready, or not live.
+    pub checks: Vec<Check>,
+}
+
+/// One check of a node's health.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Check {
+    /// Name, as in `/readyz/{name}`.
+    pub name: String,
+    /// Whether all is well.
+    pub ok: bool,
+    /// What was found.
+    #[serde(default)]
+    pub detail: String,
 }
 
 impl Error {
@@ -122,10 +139,10 @@ impl Error {
         self
     }
 
-    /// Whether the key (or what else was named) does not exist.
+    /// Whether the key, or the member, does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.code == "key_not_found"
+        self.code == "key_not_found" || self.code == "member_not_found"
     }
 
     /// Whether a condition on a key did not hold.
@@ -148,4 +165,5 @@ pub(crate) struct ProblemBody {
     pub(crate) retryable: Option<bool>,
     pub(crate) request_id: Option<String>,
     pub(crate) node: Option<String>,
+    pub(crate) checks: Vec<Check>,
 }

@@ -10,7 +10,9 @@
 //! The rule that everything here serves: **a write is sent a second time only if the first one
 //! certainly was not applied** (nothing was sent, or the server said `outcome: not_applied`),
 //! **or if it carries an idempotency key**, so that the server applies it once however often it
-//! arrives. In every other case the caller gets an [`Error`] whose [`Outcome`] is
+//! arrives. The client makes such a key for every write of data that it may have to repeat, anew
+//! for each [`Client::send`], so that a node which stops or dies in the middle does not make the
+//! write fail. In every other case the caller gets an [`Error`] whose [`Outcome`] is
 //! [`Outcome::Unknown`], and decides. Reads have no effect and are repeated freely.
 //!
 //! ```no_run
@@ -40,10 +42,12 @@ mod endpoint;
 mod error;
 mod get;
 mod list;
+mod members;
 mod nodes;
 mod pool;
 mod put;
 mod retry;
+mod snapshot;
 
 pub use answer::Answer;
 pub use batch::{Batch, BatchResult};
@@ -51,8 +55,10 @@ pub use call::Call;
 pub use client::{Client, Options};
 pub use delete::{Delete, DeletePrefix, Deleted};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{Code, Error, Outcome, Problem};
+pub use error::{Check, Code, Error, Outcome, Problem};
 pub use get::{Consistency, Entry, Get};
 pub use list::{Item, Key, List, Page, Pages};
-pub use nodes::{Cluster, Member, Node, Quorum, Status, Version};
+pub use members::{AddMember, ChangeMember, Leader, Members, Transfer};
+pub use nodes::{Cluster, Disk, Member, Node, Quorum, Status, Version};
 pub use put::{Put, PutResult};
+pub use snapshot::{Saved, Snapshot};

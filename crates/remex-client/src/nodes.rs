@@ -28,7 +28,7 @@ pub struct Node {
 /// How a node is doing (`/v1/status`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Status {
-    /// `waiting`, `follower`, `candidate` or `leader`.
+    /// `waiting`, `follower`, `learner`, `candidate`, `leader`, `repairing` or `removed`.
     pub role: String,
     /// Its term.
     pub term: u64,
@@ -41,6 +41,21 @@ pub struct Status {
     pub applied_index: u64,
     /// The store's revision on this node.
     pub revision: u64,
+    /// Its disk.
+    #[serde(default)]
+    pub disk: Option<Disk>,
+}
+
+/// A node's disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// Bytes that its data takes.
+    pub used_bytes: u64,
+    /// Bytes that are free where its data lies.
+    pub free_bytes: u64,
+    /// Whether it takes no writes because too little is free.
+    pub full: bool,
 }
 
 /// The cluster as one node sees it (`/v1/cluster`).
@@ -54,6 +69,9 @@ pub struct Cluster {
     /// Identity of the leader that the node knows.
     #[serde(default)]
     pub leader: Option<String>,
+    /// Whether a change of the membership is under way.
+    #[serde(default)]
+    pub changing: bool,
     /// Distance from losing the quorum.
     pub quorum: Quorum,
     /// The members, by name.
@@ -101,6 +119,9 @@ pub struct Member {
     /// Milliseconds since it was last heard of; `None` for never.
     #[serde(default)]
     pub last_contact_ms: Option<u64>,
+    /// Its disk, as it last said; `None` while not known.
+    #[serde(default)]
+    pub disk: Option<Disk>,
 }
 
 /// The program that a node runs (`/version`).

@@ -31,6 +31,14 @@ pub(crate) enum Failure {
     Lost(Cause),
 }
 
+/// An answer whose head has arrived.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) response: Response<Incoming>,
+    /// On which the rest arrives.
+    connection: SendRequest<Full<Bytes>>,
+}
+
 /// The connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -43,19 +51,29 @@ impl Pool {
         Self { endpoint, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Sends the request and reads the whole answer. A kept connection that the server has closed
-    /// in the meantime is replaced, as long as nothing went out on it.
+    /// Sends the request and reads the whole answer.
     pub(crate) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        connect_timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let begun = self.begin(request, connect_timeout).await?;
+        self.finish(begun).await
+    }
+
+    /// Sends the request and reads the head of the answer. A kept connection that the server has
+    /// closed in the meantime is replaced, as long as nothing went out on it.
+    pub(crate) async fn begin(
         &self,
         mut request: Request<Full<Bytes>>,
         connect_timeout: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Begun, Failure> {
         while let Some(mut kept) = self.take() {
             if kept.ready().await.is_err() {
                 continue;
             }
             match kept.try_send_request(request).await {
-                Ok(response) => return self.finish(kept, response).await,
+                Ok(response) => return Ok(Begun { response, connection: kept }),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Failure::Lost(error.into_error().into())),
@@ -64,7 +82,7 @@ impl Pool {
         }
         let mut fresh = self.open(connect_timeout).await.map_err(Failure::NotSent)?;
         match fresh.try_send_request(request).await {
-            Ok(response) => self.finish(fresh, response).await,
+            Ok(response) => Ok(Begun { response, connection: fresh }),
             Err(mut error) => {
                 let unsent = error.take_message().is_some();
                 let cause = error.into_error().into();
@@ -89,15 +107,12 @@ impl Pool {
         Ok(sender)
     }
 
-    async fn finish(
-        &self,
-        sender: SendRequest<Full<Bytes>>,
-        response: Response<Incoming>,
-    ) -> Result<Answer, Failure> {
-        let (head, body) = response.into_parts();
+    /// Reads the rest of the answer, and keeps the connection.
+    pub(crate) async fn finish(&self, begun: Begun) -> Result<Answer, Failure> {
+        let (head, body) = begun.response.into_parts();
         let body =
             Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(Failure::Lost)?.to_bytes();
-        self.keep(sender);
+        self.keep(begun.connection);
         Ok(Answer {
             status: head.status.as_u16(),
             headers: head.headers,

@@ -48,7 +48,8 @@ impl Put {
     }
 
     /// A key chosen at random for this one write, under which the server applies it at most
-    /// once: then the client repeats it after any failure.
+    /// once, however often it arrives. The client makes one for every write that it may repeat;
+    /// set one to repeat a write yourself, for example after a restart of your program.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -59,7 +60,7 @@ impl Put {
     /// # Errors
     /// If the key is empty.
     pub fn call(&self, key: &str, value: impl Into<Bytes>) -> Result<Call, Error> {
-        let mut call = Call::write(Method::PUT, Call::key_path(key)?).body(value);
+        let mut call = Call::data_write(Method::PUT, Call::key_path(key)?).body(value);
         match self.condition {
             Some(Condition::Revision(revision)) => {
                 call = call.header("if-match", format!("\"{revision}\""));

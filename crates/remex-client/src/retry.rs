@@ -12,10 +12,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Whether another attempt could end differently. Whether it is *safe* is
 /// [`crate::Call::may_repeat`]'s question.
 pub(crate) fn is_transient(error: &Error) -> bool {
-    if error.code == Code::UNREACHABLE || error.code == Code::CONNECTION_LOST {
+    let passing = [Code::UNREACHABLE, Code::CONNECTION_LOST, Code::TIMEOUT];
+    if passing.contains(&error.code) {
         return true;
     }
-    error.problem.retryable || matches!(error.status, Some(429 | 503))
+    // A 504 is a node that waited in vain; another one, or the same after an election, may do.
+    error.problem.retryable || matches!(error.status, Some(429 | 503 | 504))
 }
 
 /// Whether another node could do better at once. Not so under overload: every node forwards to

@@ -118,8 +118,6 @@ async fn a_connection_that_sends_no_whole_head_is_closed() {
 async fn a_connection_that_stays_silent_between_requests_is_closed() {
     let server = Server::start_with(|surface| {
         surface.options.head_timeout_ms = 5_000;
-        // The shortest silence that can be set is a second.
-        surface.options.request_timeout_ms = 0;
         surface.options.idle_timeout_ms = 0;
     });
     let server = server.await;

@@ -4,6 +4,7 @@ mod cluster;
 mod codes;
 mod connections;
 mod fake;
+mod keeping;
 mod server;
 mod transcript;
 mod values;

@@ -62,6 +62,22 @@ impl Wire {
 
     /// Reads one answer. `without_body` for one to HEAD.
     pub(crate) async fn answer(&mut self, without_body: bool) -> io::Result<Answer> {
+        let mut answer = self.head().await?;
+        let length = answer
+            .header("content-length")
+            .map_or(0, |text| text.parse().expect("a length is a number"));
+        if !without_body && answer.status() != 304 {
+            while self.unread.len() < length {
+                self.read_more().await?;
+            }
+            let rest = self.unread.split_off(length);
+            answer.body = std::mem::replace(&mut self.unread, rest);
+        }
+        Ok(answer)
+    }
+
+    /// Reads the head of an answer alone.
+    pub(crate) async fn head(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end;
@@ -77,19 +93,7 @@ impl Wire {
             let (name, value) = line.split_once(": ").expect("a header has a colon");
             (name.to_ascii_lowercase(), value.to_owned())
         };
-        let mut answer =
-            Answer { status_line, headers: lines.map(split).collect(), body: Vec::new() };
-        let length = answer
-            .header("content-length")
-            .map_or(0, |text| text.parse().expect("a length is a number"));
-        if !without_body && answer.status() != 304 {
-            while self.unread.len() < length {
-                self.read_more().await?;
-            }
-            let rest = self.unread.split_off(length);
-            answer.body = std::mem::replace(&mut self.unread, rest);
-        }
-        Ok(answer)
+        Ok(Answer { status_line, headers: lines.map(split).collect(), body: Vec::new() })
     }
 
     /// Whether the server closed the connection with nothing left to say.

@@ -1,120 +1,15 @@
-//! The client against a server that follows a script: what is sent, what is sent twice, and what
-//! is made of the answers.
+//! What is sent, what is sent twice, and what is made of the answers.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
-
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::Method;
 use remex_client::{
-    Batch, Client, Code, Consistency, Delete, DeletePrefix, Endpoint, Get, Key, List, Options,
-    Outcome, Put,
+    Batch, Call, Client, Code, Consistency, Delete, DeletePrefix, Endpoint, Get, Key, List,
+    Options, Outcome, Put,
 };
 
-/// What the server does with one request.
-enum Step {
-    /// Answers and keeps the connection.
-    Reply(&'static str, &'static str),
-    /// Answers and closes the connection, saying so.
-    ReplyAndClose(&'static str, &'static str),
-    /// Reads the request and closes the connection.
-    Hang,
-    /// Reads the request and never answers, until the client is gone.
-    Silence,
-}
-
-/// A request as it arrived: its head and its body.
-#[derive(Debug)]
-struct Seen {
-    head: String,
-    body: String,
-}
-
-struct Script {
-    address: String,
-    thread: JoinHandle<Vec<Seen>>,
-}
-
-impl Script {
-    fn start(steps: Vec<Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        Self { address, thread: std::thread::spawn(move || play(&listener, steps)) }
-    }
-
-    /// Everything that arrived. Waits for the end of the script, while the client's connections
-    /// go on.
-    async fn seen(self) -> Vec<Seen> {
-        tokio::task::spawn_blocking(|| self.thread.join().unwrap()).await.unwrap()
-    }
-}
-
-fn play(listener: &TcpListener, steps: Vec<Step>) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    let mut open: Option<BufReader<TcpStream>> = None;
-    for step in steps {
-        let (mut connection, request) = loop {
-            let mut connection =
-                open.take().unwrap_or_else(|| BufReader::new(listener.accept().unwrap().0));
-            if let Some(request) = read_request(&mut connection) {
-                break (connection, request);
-            }
-        };
-        seen.push(request);
-        let (head, body, keep) = match step {
-            Step::Reply(head, body) => (head, body, true),
-            Step::ReplyAndClose(head, body) => (head, body, false),
-            Step::Hang => continue,
-            Step::Silence => {
-                let mut rest = Vec::new();
-                // Ends when the client gives up; how it does so is of no interest.
-                connection.read_to_end(&mut rest).ok();
-                continue;
-            }
-        };
-        let close = if keep { "" } else { "connection: close\r\n" };
-        let reply =
-            format!("HTTP/1.1 {head}\r\n{close}content-length: {}\r\n\r\n{body}", body.len());
-        connection.get_mut().write_all(reply.as_bytes()).unwrap();
-        if keep {
-            open = Some(connection);
-        }
-    }
-    seen
-}
-
-fn read_request(connection: &mut BufReader<TcpStream>) -> Option<Seen> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if connection.read_line(&mut head).unwrap() == 0 {
-            return None;
-        }
-    }
-    let length = header(&head, "content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).unwrap();
-    Some(Seen { head, body: String::from_utf8(body).unwrap() })
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
-}
-
-fn client(endpoints: &str, retries: u32) -> Client {
-    let options = Options { timeout: Duration::from_secs(30), retries, ..Options::default() };
-    Client::new(Endpoint::parse_list(endpoints).unwrap(), options).unwrap()
-}
-
-/// An address on which nothing listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
+use crate::script::{Script, Step, header};
+use crate::{client, nobody};
 
 const WRITTEN: &str = r#"{"key":"a","revision":7,"create_revision":3,"version":2}"#;
 const NO_LEADER: &str = r#"{"code":"no_leader","status":503,"detail":"n1 knows no leader",
@@ -233,7 +128,9 @@ async fn a_write_of_unknown_outcome_is_not_repeated() {
     ];
     for step in steps {
         let script = Script::start(vec![step()]);
-        let error = client(&script.address, 5).put("a", "1", &Put::new()).await.unwrap_err();
+        // Not one of the writes of data, which get a key.
+        let call = Call::write(Method::POST, "/v1/anything").body("1");
+        let error = client(&script.address, 5).send(&call).await.unwrap_err();
         assert_eq!(error.outcome, Outcome::Unknown, "{error}");
         assert_eq!(script.seen().await.len(), 1);
     }
@@ -247,6 +144,62 @@ async fn a_write_with_an_idempotency_key_is_repeated_with_the_same_key() {
     let seen = script.seen().await;
     assert_eq!(seen.len(), 2);
     assert!(seen.iter().all(|one| header(&one.head, "idempotency-key") == Some("once")));
+}
+
+#[tokio::test]
+async fn every_write_gets_a_key_and_is_repeated_with_it() {
+    let fresh = || vec![Step::Hang, Step::Reply("504 Gateway Timeout", TIMED_OUT)];
+    let writes = [
+        Put::new().call("a", "1").unwrap(),
+        Delete::new().call("a").unwrap(),
+        DeletePrefix::new().call("a"),
+        Batch::new().put("a", 1).call(),
+    ];
+    let mut keys = Vec::new();
+    for call in writes {
+        let mut steps = fresh();
+        steps.push(Step::Reply("200 OK", WRITTEN));
+        let script = Script::start(steps);
+        client(&script.address, 2).send(&call).await.unwrap();
+        let seen = script.seen().await;
+        let sent: Vec<_> = seen
+            .iter()
+            .map(|one| header(&one.head, "idempotency-key").unwrap().to_owned())
+            .collect();
+        assert_eq!(sent, vec![sent[0].clone(); 3]);
+        keys.push(sent[0].clone());
+    }
+    // The same call sent again is another write.
+    let script =
+        Script::start(vec![Step::Reply("200 OK", WRITTEN), Step::Reply("200 OK", WRITTEN)]);
+    let (client, call) = (client(&script.address, 1), Put::new().call("a", "1").unwrap());
+    client.send(&call).await.unwrap();
+    client.send(&call).await.unwrap();
+    let seen = script.seen().await;
+    keys.extend(seen.iter().map(|one| header(&one.head, "idempotency-key").unwrap().to_owned()));
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 6, "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_be_repeated_needs_no_key() {
+    let script = Script::start(vec![Step::Reply("200 OK", WRITTEN)]);
+    client(&script.address, 0).put("a", "1", &Put::new()).await.unwrap();
+    assert_eq!(header(&script.seen().await[0].head, "idempotency-key"), None);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_leaves_time_for_another() {
+    let hung = Script::start(vec![Step::Silence]);
+    let good = Script::start(vec![Step::Reply("200 OK", WRITTEN)]);
+    let list = Endpoint::parse_list(&format!("{},{}", hung.address, good.address)).unwrap();
+    let client = Client::new(list, Options { retries: 0, ..Options::default() }).unwrap();
+    client.put("a", "1", &Put::new()).await.unwrap();
+    drop(client);
+    let (hung, good) = (hung.seen().await, good.seen().await);
+    let key = |one: &crate::script::Seen| header(&one.head, "idempotency-key").map(str::to_owned);
+    assert_eq!(key(&hung[0]), key(&good[0]));
 }
 
 #[tokio::test]

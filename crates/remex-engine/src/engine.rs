@@ -103,6 +103,10 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Bytes that the rows take on disk.
     fn disk_bytes(&self) -> u64;
+
+    /// At most about how many of them compaction will give back: what is not merged yet may
+    /// replace as much of what is.
+    fn reclaimable_bytes(&self) -> u64;
 }
 
 /// Whether no key can lie between the bounds.

@@ -130,6 +130,10 @@ impl Engine for MemoryEngine {
         Box::new(std::iter::empty())
     }
 
+    fn reclaimable_bytes(&self) -> u64 {
+        0
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.lock().bytes
     }

@@ -250,6 +250,14 @@ impl Engine for LsmEngine {
     fn disk_bytes(&self) -> u64 {
         self.tree.disk_space()
     }
+
+    fn reclaimable_bytes(&self) -> u64 {
+        let version = self.tree.current_version();
+        let sizes: Vec<u64> = version.iter_levels().map(|level| level.size()).collect();
+        let last = sizes.iter().rposition(|&bytes| bytes > 0).unwrap_or(0);
+        let merged = sizes.get(last).copied().unwrap_or(0);
+        sizes.iter().take(last).sum::<u64>().min(merged)
+    }
 }
 
 struct Run<'a> {

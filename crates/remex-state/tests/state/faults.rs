@@ -155,6 +155,10 @@ impl Engine for Failing {
         self.engine.scrub()
     }
 
+    fn reclaimable_bytes(&self) -> u64 {
+        self.inner.reclaimable_bytes()
+    }
+
     fn disk_bytes(&self) -> u64 {
         self.engine.disk_bytes()
     }

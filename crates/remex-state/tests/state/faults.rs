@@ -156,7 +156,7 @@ impl Engine for Failing {
     }
 
     fn reclaimable_bytes(&self) -> u64 {
-        self.inner.reclaimable_bytes()
+        self.engine.reclaimable_bytes()
     }
 
     fn disk_bytes(&self) -> u64 {

@@ -88,7 +88,9 @@ impl<E: Engine> Frozen<E> {
     /// Writes the buffer to the engine; blocks until it is durable.
     ///
     /// # Errors
-    /// If the engine cannot be written. The node must then stop: what the disk holds is not known.
+    /// If the engine cannot be written. If the disk was full ([`Fatal::is_full`]), the buffer is as
+    /// it was and may be written again, once there is room. After any other error the node must
+    /// stop: what the disk holds is not known.
     pub fn write(&self) -> Result<(), Fatal> {
         self.engine.ingest(&mut |sink| self.fill(sink))?;
         self.droppable.raise(&self.meta);

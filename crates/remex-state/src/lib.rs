@@ -10,6 +10,11 @@
 //! the frozen buffer and the engine, and a read asks them in this order. After a crash the engine
 //! holds the state as of some entry, and the log is applied again from there.
 //!
+//! Who belongs to the cluster is part of the state: [`State::apply_membership`] changes it, and it is
+//! durable in the same row as the applied index. A cluster begins at index 1 with the membership that
+//! it was founded with; a node that was not there then begins with nothing, and takes the state of
+//! another node from a [`snapshot`], which is also what a backup is.
+//!
 //! The rules are etcd's: one revision for each command that changes something; a key has a create
 //! revision, a mod revision and a version; what a revision showed stays readable until retention
 //! moves the floor over it.
@@ -18,13 +23,12 @@
 //! - equal entries up to an index give an equal [`State::hash`], whatever was flushed or reopened;
 //! - limits of requests are never checked here: what was admitted anywhere is applied everywhere;
 //! - an error ([`Fatal`]) is never an outcome: a refusal is the same on every node, an error means
-//!   that this node must stop;
+//!   that this node must stop, or, if [`Fatal::is_damage`], take its state from another node;
 //! - memory is bounded by the buffers ([`Options::buffer_bytes_max`]), the records used lately
 //!   ([`Options::recent_bytes_max`]) and the remembered request keys; one command's whole effect is
 //!   held at once, which is why a range delete is bounded too.
 //!
-//! What is missing: leases, nested transactions, compaction on request, and snapshots for
-//! followers. For these a consistent walk at a fixed revision is what [`State::list`] does.
+//! What is missing: leases, nested transactions and compaction on request.
 
 mod apply;
 mod buffer;

@@ -34,9 +34,9 @@ impl RowCheck {
         match &mut self.requests {
             None => self.requests = Some(meta(header, key, value)?),
             Some(_) if *key <= self.last => return Err(Damage::Order),
-            Some((due, _)) => {
+            Some((due, next)) => {
                 if let Some(number) = content(header.revision, key, value)? {
-                    if number != *due {
+                    if number != *due || number == *next {
                         return Err(Damage::Request { expected: *due });
                     }
                     *due += 1;

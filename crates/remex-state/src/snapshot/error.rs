@@ -135,10 +135,10 @@ pub enum Damage {
     /// A row is of a revision that the state has not reached.
     #[error("a row of the table `{0}` is of a later revision than the state")]
     Future(&'static str),
-    /// Remembered requests are missing.
-    #[error("remembered request {expected} is missing")]
+    /// The remembered requests are not those that `meta` names.
+    #[error("the remembered requests are wrong from number {expected} on")]
     Request {
-        /// The first that is missing.
+        /// The first that is missing or too many.
         expected: u64,
     },
 }

@@ -61,3 +61,6 @@ pub struct Summary {
     /// Checksum over all rows: tells snapshots of the same index apart, and names them for people.
     pub checksum: u64,
 }
+
+#[cfg(test)]
+mod tests;

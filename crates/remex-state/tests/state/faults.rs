@@ -100,11 +100,12 @@ fn a_request_that_is_missing_is_fatal() {
     assert!(matches!(error, Fatal::Missing { found: 1, expected: 3, .. }), "{error}");
 }
 
-/// An engine whose disk can be taken away.
+/// An engine whose disk can be taken away, or be full.
 #[derive(Debug)]
 struct Failing {
     engine: MemoryEngine,
     fails: AtomicBool,
+    full: AtomicBool,
 }
 
 impl Failing {
@@ -134,6 +135,13 @@ impl Engine for Failing {
         fill: &mut dyn FnMut(&mut dyn RowSink) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         self.disk()?;
+        if self.full.load(Ordering::Relaxed) {
+            // Part of the run finds room.
+            return self.engine.ingest(&mut |sink| {
+                fill(sink)?;
+                Err(EngineError::Io(std::io::ErrorKind::StorageFull.into()))
+            });
+        }
         self.engine.ingest(fill)
     }
 
@@ -164,10 +172,56 @@ impl Engine for Failing {
     }
 }
 
+fn failing() -> Arc<Failing> {
+    let (fails, full) = (AtomicBool::new(false), AtomicBool::new(false));
+    Arc::new(Failing { engine: MemoryEngine::new(), fails, full })
+}
+
+#[test]
+fn a_flush_that_finds_the_disk_full_is_done_again() {
+    let engine = failing();
+    let mut state = State::open(Arc::clone(&engine), uncached(), None).unwrap();
+    state.apply(Index(1), Term(1), batch(1, &[put("a")])).unwrap();
+    let frozen = state.freeze().unwrap();
+    engine.full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let error = frozen.write().unwrap_err();
+        assert!(error.is_full() && !error.is_damage(), "{error}");
+        assert_eq!(engine.engine.disk_bytes(), 0);
+        // Reads and writes go on meanwhile; the buffer before is still in the way of the next.
+        assert!(state.get(&"a".into(), None).unwrap().record.is_some());
+        state.apply(state.applied().next(), Term(1), batch(1, &[put("b")])).unwrap();
+        assert!(state.freeze().is_none());
+    }
+    engine.full.store(false, Ordering::Relaxed);
+    frozen.write().unwrap();
+    drop(state.finish_flush(frozen));
+    assert_eq!(state.durable(), Index(1));
+    flush(&mut state);
+    assert_eq!(state.durable(), Index(4));
+    let again = State::open(engine, uncached(), None).unwrap();
+    assert_eq!(again.hash(), state.hash());
+}
+
+#[test]
+fn damage_is_told_from_what_another_copy_would_not_mend() {
+    let corrupt = Fatal::from(EngineError::Corrupt("somewhere".into()));
+    let missing = Fatal::Missing { table: "requests", found: 1, expected: 2 };
+    let cut = Fatal::Row { table: "current", source: DecodeError::Truncated("lease") };
+    for fatal in [corrupt, missing, cut] {
+        assert!(fatal.is_damage() && !fatal.is_full(), "{fatal}");
+    }
+    let newer = DecodeError::Unknown { field: "row version", value: 2 };
+    let newer = Fatal::Row { table: "current", source: newer };
+    let gone = Fatal::from(EngineError::Io(std::io::Error::other("the disk is gone")));
+    for fatal in [newer, gone, Fatal::Poisoned] {
+        assert!(!fatal.is_damage() && !fatal.is_full(), "{fatal}");
+    }
+}
+
 #[test]
 fn a_disk_that_fails_is_fatal_and_never_an_answer() {
-    let engine = Failing { engine: MemoryEngine::new(), fails: AtomicBool::new(false) };
-    let engine = Arc::new(engine);
+    let engine = failing();
     let mut state = State::open(Arc::clone(&engine), uncached(), None).unwrap();
     state.apply(Index(1), Term(1), batch(1, &[put("a"), put("b")])).unwrap();
     flush(&mut state);

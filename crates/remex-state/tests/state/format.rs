@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use remex_engine::{Direction, Engine, MemoryEngine};
 use remex_model::{
-    Command, Condition, Index, Key, KeyRange, Outcome, RequestKey, Revision, Term, Test, Value,
-    Write,
+    Command, Condition, Index, Key, KeyRange, Membership, Outcome, RequestKey, Revision, Term,
+    Test, Value, Write,
 };
 use remex_state::{Options, State};
 
-use crate::batch;
+use crate::{batch, member};
 
 /// One row of every kind, with every field used.
-fn entries() -> Vec<bytes::Bytes> {
+pub(crate) fn entries() -> Vec<bytes::Bytes> {
     let put =
         |key: &'static [u8], value: Value, lease| Write::Put { key: Key::new(key), value, lease };
     let first = Command {
@@ -49,7 +49,8 @@ fn entries() -> Vec<bytes::Bytes> {
 #[expect(clippy::disallowed_methods, reason = "the fixture is a file")]
 fn rows_of_version_1_are_what_they_were() {
     let engine = Arc::new(MemoryEngine::new());
-    let mut state = State::open(Arc::clone(&engine), Options::default(), None).unwrap();
+    let founders = Membership::founded([member(1), member(2)]);
+    let mut state = State::open(Arc::clone(&engine), Options::default(), Some(founders)).unwrap();
     for payload in entries() {
         state.apply(state.applied().next(), Term(3), payload).unwrap();
     }
@@ -85,8 +86,9 @@ fn rows_of_version_1_are_read() {
     };
     engine.ingest(&mut fill).unwrap();
     let mut state = State::open(Arc::new(engine), Options::default(), None).unwrap();
-    assert_eq!((state.applied(), state.applied_term()), (Index(2), Term(3)));
+    assert_eq!((state.applied(), state.applied_term()), (Index(3), Term(3)));
     assert_eq!(state.revision(), Revision(3));
+    assert_eq!(*state.membership(), Membership::founded([member(1), member(2)]));
     let get = |state: &State<_>, key: &[u8], at| {
         state.get(&Key::new(key.to_vec()), Some(Revision(at))).unwrap().record
     };
@@ -98,7 +100,7 @@ fn rows_of_version_1_are_read() {
     assert_eq!(get(&state, b"c", 3), None);
     assert_eq!(state.changes(Revision(1), 100).unwrap().len(), 6);
     // The remembered outcomes are those of the first time.
-    let again = state.apply(Index(3), Term(3), entries()[1].clone()).unwrap();
+    let again = state.apply(Index(4), Term(3), entries()[1].clone()).unwrap();
     let outcomes: Vec<Outcome> = again.outcomes.into_iter().map(|(_, it)| it).collect();
     assert!(matches!(&outcomes[0], Outcome::Written(it) if it.repeated && it.results.len() == 2));
     assert!(matches!(&outcomes[1], Outcome::Refused(it) if it.current == Some(Revision(3))));

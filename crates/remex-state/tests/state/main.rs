@@ -4,12 +4,14 @@
 
 mod faults;
 mod format;
+mod membership;
 mod model;
 mod random;
 mod scripts;
+mod snapshot;
 
 use bytes::Bytes;
-use remex_model::{BatchBuilder, Command, ProposalId, Proposed};
+use remex_model::{BatchBuilder, Command, Incarnation, Member, NodeId, ProposalId, Proposed};
 
 /// An encoded batch of commands.
 fn batch(time_ms: u64, commands: &[Command]) -> Bytes {
@@ -19,4 +21,16 @@ fn batch(time_ms: u64, commands: &[Command]) -> Bytes {
         builder.push(&Proposed { id, command: command.to_bytes() });
     }
     Bytes::from(builder.finish())
+}
+
+/// A member whose fields follow from its id.
+fn member(id: u64) -> Member {
+    Member {
+        id: NodeId(id),
+        incarnation: Incarnation(id + 100),
+        name: format!("node-{id}"),
+        peer_address: format!("10.0.0.{id}:7400"),
+        client_url: format!("http://10.0.0.{id}:7380"),
+        promote: id.is_multiple_of(2),
+    }
 }

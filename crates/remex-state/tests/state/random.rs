@@ -1,4 +1,4 @@
-//! Random commands, flushes, crashes and compactions against the model.
+//! Random commands, flushes, crashes, compactions and snapshots against the model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,13 +7,15 @@ use bytes::Bytes;
 use fastrand::Rng;
 use remex_engine::{Engine, LsmEngine, LsmOptions, MemoryEngine};
 use remex_model::{
-    Command, Condition, Index, Key, KeyRange, List, Order, Outcome, ReadOptions, RequestKey,
-    Revision, Term, Test, Value, Write,
+    ClusterId, Command, Condition, Index, Key, KeyRange, List, MemberChange, Membership,
+    MembershipChange, NodeId, Order, Outcome, ProposalId, ReadOptions, RequestKey, Revision, Term,
+    Test, Value, Write,
 };
+use remex_state::snapshot::{self, Reader};
 use remex_state::{Frozen, Options, ReadError, Retention, State};
 
-use crate::batch;
 use crate::model::Model;
+use crate::{batch, member};
 
 /// Keys chosen for how they sort: prefixes of each other, and bytes that need escaping.
 const KEYS: [&[u8]; 14] = [
@@ -90,18 +92,46 @@ fn command(rng: &mut Rng, model: &Model) -> Command {
     command
 }
 
+/// An entry of the log.
+#[derive(Clone)]
+enum Entry {
+    Batch(Bytes),
+    Membership(Bytes),
+}
+
+fn apply<E: Engine>(state: &mut State<E>, entry: &Entry) {
+    let index = state.applied().next();
+    match entry {
+        Entry::Batch(payload) => drop(state.apply(index, Term(1), payload.clone()).unwrap()),
+        Entry::Membership(payload) => {
+            drop(state.apply_membership(index, Term(1), payload.clone()).unwrap());
+        }
+    }
+}
+
 /// A state under test with everything around it.
 struct Run<'a, E> {
     rng: Rng,
     options: Options,
     model: Model,
-    log: Vec<Bytes>,
+    membership: Membership,
+    /// What follows the entry that the cluster was founded with.
+    log: Vec<Entry>,
     state: Option<State<E>>,
     frozen: Option<Frozen<E>>,
     /// Never flushed, never reopened.
     twin: State<MemoryEngine>,
-    crash: &'a mut dyn FnMut(Option<Arc<E>>) -> Arc<E>,
+    disk: &'a mut dyn Disk<E>,
     engine: Option<Arc<E>>,
+}
+
+/// Where engines live.
+trait Disk<E> {
+    /// What a crash leaves of an engine.
+    fn crash(&mut self, engine: Arc<E>) -> Arc<E>;
+
+    /// An engine that holds nothing.
+    fn empty(&mut self) -> Arc<E>;
 }
 
 impl<E: Engine> Run<'_, E> {
@@ -135,7 +165,9 @@ impl<E: Engine> Run<'_, E> {
             }
             15 if self.rng.u8(..4) == 0 => self.engine.as_ref().unwrap().compact().unwrap(),
             16 => self.check_changes(),
-            17 | 18 => self.check_list(),
+            17 => self.check_list(),
+            18 => self.change_members(),
+            19 if self.rng.u8(..4) == 0 => self.through_a_snapshot(),
             _ => self.check_gets(),
         }
     }
@@ -154,8 +186,8 @@ impl<E: Engine> Run<'_, E> {
             true => Bytes::new(),
             false => batch(time_ms, &commands),
         };
-        self.log.push(payload.clone());
-        let index = Index(self.log.len() as u64);
+        self.log.push(Entry::Batch(payload.clone()));
+        let index = self.twin.applied().next();
         let applied = self.state().apply(index, Term(1), payload.clone()).unwrap();
         self.twin.apply(index, Term(1), payload).unwrap();
         let outcomes: Vec<Outcome> = applied.outcomes.into_iter().map(|(_, it)| it).collect();
@@ -173,6 +205,57 @@ impl<E: Engine> Run<'_, E> {
         assert_eq!(state.revision(), twin.revision());
         assert_eq!(state.hash(), twin.hash());
         assert_eq!(state.oldest_revision(), twin.oldest_revision());
+        assert_eq!(
+            (state.membership(), &*twin.membership()),
+            (twin.membership(), &self.membership)
+        );
+    }
+
+    fn change_members(&mut self) {
+        let mut change = || {
+            let id = self.rng.u64(1..6);
+            match self.rng.u8(..4) {
+                0 => MemberChange::Add(member(id)),
+                1 => MemberChange::Promote(NodeId(id)),
+                2 => MemberChange::Demote(NodeId(id)),
+                _ => MemberChange::Remove(NodeId(id)),
+            }
+        };
+        let mut changes = vec![change(), change()];
+        changes.truncate(self.rng.usize(..3));
+        let id = ProposalId { session: 7, sequence: self.log.len() as u64 };
+        let payload = Bytes::from(MembershipChange { id, changes: changes.clone() }.encode());
+        let expected = self.membership.apply(&changes);
+        let index = self.twin.applied().next();
+        let entry = Entry::Membership(payload.clone());
+        let applied = self.state().apply_membership(index, Term(1), payload).unwrap();
+        assert_eq!((applied.id, &applied.accepted), (id, &expected));
+        assert_eq!(*applied.membership, self.membership);
+        apply(&mut self.twin, &entry);
+        self.log.push(entry);
+        self.check_equal();
+    }
+
+    /// Goes on with a copy of what the engine holds.
+    fn through_a_snapshot(&mut self) {
+        let engine = self.engine.take().unwrap();
+        let export = |engine: &E| {
+            let mut out = Vec::new();
+            let summary = snapshot::export(engine, ClusterId(9), &mut out).unwrap();
+            assert_eq!(summary.bytes, out.len() as u64);
+            (out, summary)
+        };
+        let (bytes, summary) = export(&engine);
+        // What compaction has left out decides nothing.
+        engine.compact().unwrap();
+        assert_eq!(export(&engine), (bytes.clone(), summary.clone()));
+        assert_eq!(Reader::new(&bytes[..]).unwrap().verify().unwrap(), summary);
+        let copy = self.disk.empty();
+        let imported = snapshot::import(&*copy, Reader::new(&bytes[..]).unwrap(), None).unwrap();
+        assert_eq!(imported, summary);
+        assert_eq!(export(&copy), (bytes, summary));
+        (self.engine, self.frozen) = (Some(copy), None);
+        self.reopen();
     }
 
     /// Crashes: what is in memory is lost, what the engine holds is not.
@@ -184,11 +267,13 @@ impl<E: Engine> Run<'_, E> {
         }
         self.frozen = None;
         self.state = None;
-        let engine = (self.crash)(self.engine.take());
-        let mut state = State::open(Arc::clone(&engine), self.options, None).unwrap();
+        let engine = self.engine.take().unwrap();
+        let engine = self.disk.crash(engine);
+        let mut state = State::open(Arc::clone(&engine), self.options, Some(founders())).unwrap();
         assert_eq!(state.applied(), state.durable());
-        while let Some(payload) = self.log.get(usize::try_from(state.applied().get()).unwrap()) {
-            state.apply(state.applied().next(), Term(1), payload.clone()).unwrap();
+        // The first entry of the log has the index 2.
+        while let Some(entry) = self.log.get(usize::try_from(state.applied().get()).unwrap() - 1) {
+            apply(&mut state, entry);
         }
         self.state = Some(state);
         self.engine = Some(engine);
@@ -274,49 +359,69 @@ impl<E: Engine> Run<'_, E> {
     }
 }
 
-fn run<E: Engine>(
-    seed: u64,
-    steps: usize,
-    crash: &mut dyn FnMut(Option<Arc<E>>) -> Arc<E>,
-) -> Revision {
+fn founders() -> Membership {
+    Membership::founded([member(1), member(2)])
+}
+
+fn run<E: Engine>(seed: u64, steps: usize, disk: &mut dyn Disk<E>) -> Revision {
     let mut rng = Rng::with_seed(seed);
     let options = options(&mut rng);
-    let engine = crash(None);
-    let state = State::open(Arc::clone(&engine), options, None).unwrap();
-    let twin = State::open(Arc::new(MemoryEngine::new()), options, None).unwrap();
+    let engine = disk.empty();
+    let state = State::open(Arc::clone(&engine), options, Some(founders())).unwrap();
+    assert_eq!((state.applied(), state.durable()), (Index(1), Index(1)));
+    let twin = State::open(Arc::new(MemoryEngine::new()), options, Some(founders())).unwrap();
     let model = Model::new(options.request_keys_max);
-    let (state, engine) = (Some(state), Some(engine));
-    let mut run =
-        Run { rng, options, model, log: Vec::new(), state, frozen: None, twin, crash, engine };
+    let (state, engine, membership) = (Some(state), Some(engine), founders());
+    let (log, frozen) = (Vec::new(), None);
+    let mut run = Run { rng, options, model, membership, log, state, frozen, twin, disk, engine };
     for _ in 0..steps {
         run.step();
     }
-    run.reopen();
+    run.through_a_snapshot();
     run.check_gets();
     run.state().oldest_revision()
+}
+
+struct Memory;
+
+impl Disk<MemoryEngine> for Memory {
+    fn crash(&mut self, engine: Arc<MemoryEngine>) -> Arc<MemoryEngine> {
+        Arc::new(engine.image())
+    }
+
+    fn empty(&mut self) -> Arc<MemoryEngine> {
+        Arc::new(MemoryEngine::new())
+    }
 }
 
 #[test]
 fn the_state_in_memory_equals_the_model() {
     let mut floors = 0;
     for seed in 0..60 {
-        let mut crash = |engine: Option<Arc<MemoryEngine>>| {
-            Arc::new(engine.map_or_else(MemoryEngine::new, |engine| engine.image()))
-        };
-        floors += u64::from(run(seed, 400, &mut crash) > Revision(1));
+        floors += u64::from(run(seed, 400, &mut Memory) > Revision(1));
     }
     assert!(floors >= 10, "the floor moved in only {floors} runs");
+}
+
+/// The directory that is in use.
+struct Files(tempfile::TempDir);
+
+impl Disk<LsmEngine> for Files {
+    fn crash(&mut self, engine: Arc<LsmEngine>) -> Arc<LsmEngine> {
+        drop(engine);
+        Arc::new(open(self.0.path()))
+    }
+
+    fn empty(&mut self) -> Arc<LsmEngine> {
+        self.0 = tempfile::tempdir().unwrap();
+        Arc::new(open(self.0.path()))
+    }
 }
 
 #[test]
 fn the_state_on_disk_equals_the_model() {
     for seed in 0..6 {
-        let directory = tempfile::tempdir().unwrap();
-        let mut crash = |engine: Option<Arc<LsmEngine>>| {
-            drop(engine);
-            Arc::new(open(directory.path()))
-        };
-        run(seed, 400, &mut crash);
+        run(seed, 400, &mut Files(tempfile::tempdir().unwrap()));
     }
 }
 

@@ -31,8 +31,11 @@ impl Core {
     /// written. Committed entries are synced here already (the library sees to that), so
     /// applying them need not wait for the write.
     fn ready(&mut self, mut ready: Ready, effects: &mut Vec<Effect>) {
-        for message in ready.take_messages() {
-            self.send_raft(message, effects);
+        let mut messages = ready.take_messages();
+        if !self.leads_unsynced(&ready) {
+            for message in std::mem::take(&mut messages) {
+                self.send_raft(message, effects);
+            }
         }
         for state in ready.take_read_states() {
             if let Ok(context) = <[u8; 8]>::try_from(state.request_ctx.as_slice()) {
@@ -44,7 +47,7 @@ impl Core {
         let number = ready.number();
         let must_sync = ready.must_sync();
         let entries = ready.take_entries();
-        let messages = ready.take_persisted_messages();
+        messages.extend(ready.take_persisted_messages());
         let hard_state = ready.hs().cloned();
         self.raft.mut_store().append(&entries);
         self.raft.advance_append_async(ready);
@@ -63,6 +66,16 @@ impl Core {
         } else {
             self.held.push_back(Held { number, written: false, messages });
         }
+    }
+
+    /// Whether this node leads a term that it has not synced. The only voter does so, because it
+    /// wins without asking anybody. Its messages wait then: if it crashed, it would lead the same
+    /// term again, with other entries than those that learners have from it.
+    fn leads_unsynced(&self, ready: &Ready) -> bool {
+        let written = &self.written_hard_state;
+        let votes =
+            |state: &eraftpb::HardState| (state.term, state.vote) != (written.term, written.vote);
+        self.unsynced_vote != 0 || ready.hs().is_some_and(votes)
     }
 
     /// Keeps the newest hard state for the next write. A change of the commit index alone is not

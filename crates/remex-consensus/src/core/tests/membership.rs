@@ -145,8 +145,7 @@ fn a_restart_forgets_no_change() {
     let mut cluster = grown(5);
     lead(&mut cluster, 5);
     for id in 1..=5 {
-        let node = cluster.node_mut(id);
-        node.disk.state = node.state.clone();
+        cluster.flush(id);
     }
     let changes = [1, 2].map(|id| MemberChange::Remove(NodeId(id)));
     assert_eq!(cluster.change(5, changes.to_vec()), None);
@@ -315,25 +314,5 @@ fn an_update_of_an_address_reaches_every_node() {
     for id in 1..=3 {
         let members = cluster.node(id).core.membership();
         assert_eq!(members.get(NodeId(2)), Some((&moved, Part::Voter)));
-    }
-}
-#[test]
-fn dbg_grow() {
-    let mut cluster = Cluster::new(1);
-    cluster.join(2);
-    let leader = cluster.leader();
-    assert_eq!(cluster.change(leader, vec![MemberChange::Add(member(2))]), None);
-    for _ in 0..30 {
-        cluster.tick(1);
-        eprintln!(
-            "{:?} {:?} {:?}",
-            cluster.node(1).core.progress(),
-            cluster.node(2).needed,
-            cluster.node(2).core
-        );
-        if let Some((_, _, from)) = cluster.node(2).needed.last() {
-            let from = from.get();
-            cluster.install(2, from);
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! leaders, that all nodes apply the same entries, and that every core has the membership that its
 //! state machine comes to by itself.
 
+mod chaos;
 mod failover;
 mod guard;
 mod membership;
@@ -19,6 +20,7 @@ use remex_model::{
 };
 
 use super::Core;
+use crate::timeout::mix;
 use crate::{
     ChangeRefusal, Config, Effect, Entry, EntryKind, Event, HardState, Message, Role, Start,
 };
@@ -164,6 +166,8 @@ struct Cluster {
     cut_after: Option<(usize, NodeId)>,
     /// Reading old entries finds none: the log is just being trimmed.
     blind: bool,
+    /// Where the network loses, doubles and reorders messages: the state of its dice.
+    dice: Option<u64>,
     leaders: BTreeMap<Term, NodeId>,
     committed: BTreeMap<Index, Entry>,
     sequence: u64,
@@ -201,6 +205,12 @@ impl Cluster {
         *node = Node { disk, ..Node::new(NodeId(id), start) };
     }
 
+    /// The node makes its state durable.
+    fn flush(&mut self, id: u64) {
+        let node = self.node_mut(id);
+        node.disk.state = node.state.clone();
+    }
+
     /// The node makes its state durable and drops the log before `first_index`.
     fn trim(&mut self, id: u64, first_index: u64) {
         let node = self.node_mut(id);
@@ -208,7 +218,7 @@ impl Cluster {
         node.disk.base_term = node.disk.term_of(Index(first_index.get() - 1));
         node.disk.first_index = first_index;
         node.disk.entries.retain(|entry| entry.index >= first_index);
-        node.disk.state = node.state.clone();
+        self.flush(id);
         self.handle(id, Event::Trimmed { first_index });
     }
 
@@ -248,7 +258,7 @@ impl Cluster {
     }
 
     fn carry_out(&mut self, id: NodeId, effect: Effect, queue: &mut VecDeque<(NodeId, Event)>) {
-        let slow = self.slow.contains(&id);
+        let slow = self.slow.contains(&id) || !self.nodes[&id].unsynced.is_empty();
         let node = self.nodes.get_mut(&id).unwrap();
         match effect {
             Effect::Send { to, message } => {
@@ -256,7 +266,10 @@ impl Cluster {
                     let mut bytes = Vec::new();
                     message.encode(&mut bytes);
                     let message = Message::decode(bytes.into()).unwrap();
-                    queue.push_back((to, Event::Message { from: id, message }));
+                    for place in self.places(queue.len()) {
+                        let message = message.clone();
+                        queue.insert(place, (to, Event::Message { from: id, message }));
+                    }
                 }
             }
             Effect::Persist { number, hard_state, entries } if slow => {
@@ -291,6 +304,26 @@ impl Cluster {
         }
     }
 
+    fn roll(&mut self, sides: u64) -> u64 {
+        let dice = self.dice.as_mut().expect("only networks with dice roll them");
+        *dice += 1;
+        mix(*dice) % sides
+    }
+
+    /// Where in the queue a message comes to lie: nowhere if it is lost.
+    fn places(&mut self, waiting: usize) -> Vec<usize> {
+        if self.dice.is_none() {
+            return vec![waiting];
+        }
+        let copies = match self.roll(16) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        let waiting = waiting as u64 + 1;
+        (0..copies).map(|_| usize::try_from(self.roll(waiting)).unwrap()).collect()
+    }
+
     fn check(&mut self, id: NodeId) {
         let node = &self.nodes[&id];
         let leadership = node.core.leadership();
@@ -304,7 +337,7 @@ impl Cluster {
     /// Syncs the oldest write of a slow node.
     fn sync(&mut self, id: u64) {
         let node = self.node_mut(id);
-        let (number, hard_state, entries) = node.unsynced.pop_front().unwrap();
+        let Some((number, hard_state, entries)) = node.unsynced.pop_front() else { return };
         node.disk.write(hard_state, entries);
         self.handle(id, Event::Persisted { number });
     }

@@ -26,6 +26,11 @@
 //!   new segment, and syncs it before it returns.
 //! - A segment has its name only when it is whole; so a crash at any point, in recovery too,
 //!   leaves a directory that opens.
+//! - A full disk stops appends ([`LogError::Full`]) and nothing else: nothing has changed then, and
+//!   the same call succeeds when there is space. What exists can be overwritten, so a node keeps
+//!   [`Log::room_bytes`] for votes by refusing writes early.
+//! - Slow work is done outside of the log: a [`SpareJob`] makes a file, a [`TrimJob`] takes one
+//!   out, while a lock that the caller may hold around the log is free.
 //!
 //! # The one thing that cannot be known
 //!
@@ -35,13 +40,14 @@
 //!
 //! # Where to read
 //!
-//! `docs/data-format.md` and `format` for the bytes; `append` for the write path; `recover` for
-//! what happens at the start, in three steps (`chain`, `replay`, `rewrite`); `contents` for what is
-//! kept in memory: per group an index and a place, per term one number.
+//! `docs/data-format.md` and `format` for the bytes; `append` for the write path; `trim` for the way
+//! out; `recover` for what happens at the start, in three steps (`chain`, `replay`, `rewrite`);
+//! `contents` for what is kept in memory: per group an index and a place, per term one number.
 //!
 //! # What is missing
 //!
-//! Repair of a damaged place from other nodes (the node stops instead), and `O_DIRECT`. One thread
+//! Repair of a single damaged place: [`OpenError::is_damage`] and [`LogError::is_damage`] say that a
+//! log is beyond use, and the node gets everything anew from its peers. `O_DIRECT`. One thread
 //! appends, syncs and reads; there is no reader beside a sync.
 
 mod append;

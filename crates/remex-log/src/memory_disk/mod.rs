@@ -146,6 +146,12 @@ impl MemoryDisk {
         lock(&self.image).power.full = full;
     }
 
+    /// Plans that the disk is full from the `nth` change from now on.
+    pub fn set_full_at(&self, nth: u64) {
+        let mut image = lock(&self.image);
+        image.power.full_at = Some(image.power.changes + nth);
+    }
+
     /// How many bytes all files together can have, without a limit at first. Overwriting always
     /// works.
     pub fn set_capacity(&self, bytes: Option<u64>) {

@@ -13,6 +13,7 @@ pub(super) struct Power {
     pub(super) fail_sync_at: Option<u64>,
     pub(super) is_cut: bool,
     pub(super) full: bool,
+    pub(super) full_at: Option<u64>,
     /// Bytes that all files together can have; no limit if none.
     pub(super) capacity: Option<u64>,
 }
@@ -39,6 +40,7 @@ impl Power {
     /// Counts a change.
     fn change(&mut self) -> Fate {
         self.changes += 1;
+        self.full |= self.full_at == Some(self.changes);
         if self.cut_at.is_some_and(|at| self.changes >= at) {
             self.is_cut = true;
             return Fate::Cut;
@@ -76,6 +78,7 @@ impl Power {
     /// Forgets what was planned; there is power.
     pub(super) fn restore(&mut self) {
         (self.cut_at, self.fail_write_at, self.fail_sync_at) = (None, None, None);
+        self.full_at = None;
         self.is_cut = false;
     }
 }

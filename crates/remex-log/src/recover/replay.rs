@@ -236,7 +236,8 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         let start = match start {
             Some(Ok(start)) if start.saturating_add(count) <= self.window.len() => start,
             Some(_) | None => {
-                self.window.resize(count.max(WINDOW_BYTES), 0);
+                let left = usize::try_from(self.segment.bytes.saturating_sub(offset));
+                self.window.resize(left.unwrap_or(usize::MAX).min(count.max(WINDOW_BYTES)), 0);
                 let Segment { file, name, .. } = self.segment;
                 let read =
                     read_full(file, name, &mut self.window, offset).map_err(OpenError::Read)?;

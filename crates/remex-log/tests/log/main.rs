@@ -1,12 +1,18 @@
 //! The log as its callers see it: on a real directory, on a disk that fails, and as bytes.
 
 mod basics;
+mod crash_points;
 mod crashes;
 mod damage;
 mod driven;
 mod failures;
+mod faulty;
 mod fixture;
+mod full;
+mod life;
 mod model;
+mod start;
+mod trimming;
 
 use bytes::Bytes;
 use remex_log::memory_disk::MemoryDisk;

@@ -60,7 +60,8 @@ pub enum Event {
         peer: NodeId,
     },
     /// Nothing listens at a peer's address any more: its process is gone for certain. If it led,
-    /// a new leader is elected soon rather than when its silence is noticed.
+    /// a new leader is elected soon rather than when its silence is noticed. To be said again as
+    /// long as it is so: a message that was still on its way makes this node follow it again.
     PeerGone {
         /// The peer.
         peer: NodeId,

@@ -1,7 +1,8 @@
 //! Consensus as a value: events in, effects out.
 //!
 //! [`Core`] wraps the Raft library and everything that decides with it: elections with seeded
-//! timeouts, replication, forwarding of proposals to the leader, linearizable reads. It has no
+//! timeouts, replication, forwarding of proposals to the leader, linearizable reads, changes of
+//! the membership, and which follower needs a snapshot. It has no
 //! clock, disk, socket, thread or entropy of its own: time comes as [`Event::Tick`], durability
 //! as [`Event::Persisted`], and what should happen goes out as [`Effect`]s, **to be carried out
 //! in order**. The shipped node and the simulator run this same code.
@@ -16,13 +17,21 @@
 //!   without ever being applied twice.
 //! - Reads never rely on a clock: the leader confirms itself with one round of heartbeats for
 //!   all reads that wait (Raft §8), see `reads.rs`.
+//! - Members come and go by joint consensus (Raft thesis §4.3), one change at a time, as entries of
+//!   the log: see `core/membership.rs` for the argument why that is safe although a change takes
+//!   effect only when it is applied. **It rests on the log keeping an [`Effect::Persist`] whole**:
+//!   the hard state that comes with entries is there after a crash if the entries are.
+//! - A node never goes by a disk that went back in time, as far as that can be noticed: by what
+//!   the leader counts on it for, by what others have committed (`core/guard.rs`), and by what its
+//!   peers remember of it ([`Marks`]).
 //! - No protobuf is ever parsed: messages and entries have a codec of their own ([`Message`]).
 //!   This is the only crate that names the Raft library.
 //!
 //! # What is missing
 //!
-//! Membership is fixed when the core starts; a follower that is behind the first entry of the
-//! log cannot be helped with a snapshot yet.
+//! The bytes of a snapshot: the core only says that one is needed, and goes on, as a new core, from
+//! the one that was installed. And the memory of marks: the core fills them in while it leads;
+//! keeping and spreading them is the node's.
 
 mod conf;
 mod config;

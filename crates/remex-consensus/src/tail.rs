@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
 
 /// What the log on disk holds.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Stored {
     pub(crate) first_index: u64,
     pub(crate) last_index: u64,
     /// First index and term of each run of entries with one term.
@@ -57,11 +57,11 @@ impl Tail {
     pub(crate) fn new(
         hard_state: HardState,
         conf_state: ConfState,
-        log: Held,
+        log: Stored,
         applied: u64,
         entries_bytes_max: usize,
     ) -> Self {
-        let Held { first_index, last_index, terms, entries } = log;
+        let Stored { first_index, last_index, terms, entries } = log;
         let entries_bytes = entries.iter().map(weight).sum();
         Self {
             hard_state,
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn tail() -> Tail {
-        let log = Held { first_index: 1, ..Held::default() };
+        let log = Stored { first_index: 1, ..Stored::default() };
         let mut tail = Tail::new(HardState::default(), ConfState::default(), log, 0, 4 * 228);
         tail.append(&[entry(1, 1), entry(2, 1), entry(3, 2), entry(4, 2), entry(5, 3)]);
         tail
@@ -325,6 +325,39 @@ mod tests {
         tail.append(&[entry(2, 9)]);
         tail.set_fetched(vec![entry(1, 1), entry(2, 1)]);
         assert_eq!(indexes(&tail.fetched), [1]);
+    }
+
+    #[test]
+    fn a_trimmed_log_keeps_the_term_before_its_first_entry() {
+        let mut tail = tail();
+        tail.set_fetched(vec![entry(1, 1), entry(2, 1), entry(3, 2)]);
+        tail.trim(4);
+        assert_eq!(tail.first_index().unwrap(), 4);
+        assert_eq!(tail.terms, [(3, 2), (5, 3)]);
+        let terms: Vec<_> = (0..=6).map(|index| tail.term(index).ok()).collect();
+        assert_eq!(terms, [None, None, None, Some(2), Some(2), Some(3), None]);
+        assert_eq!(indexes(&tail.fetched), []);
+        let below = tail.entries(3, 5, None, GetEntriesContext::empty(true));
+        assert!(matches!(below, Err(Error::Store(StorageError::Compacted))));
+        assert_eq!(
+            indexes(&tail.entries(4, 6, None, GetEntriesContext::empty(true)).unwrap()),
+            [4, 5]
+        );
+        tail.trim(2);
+        assert_eq!(tail.first_index().unwrap(), 4, "what is gone does not come back");
+        tail.trim(6);
+        assert_eq!((tail.term(5).unwrap(), tail.last_index().unwrap()), (3, 5));
+        tail.append(&[entry(6, 3)]);
+        assert_eq!(tail.term(6).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_snapshot_is_offered_of_what_was_applied() {
+        let mut tail = tail();
+        assert!(tail.snapshot(0, 2).is_err(), "of nothing");
+        tail.applied(4);
+        let offered = tail.snapshot(0, 2).unwrap();
+        assert_eq!((offered.get_metadata().index, offered.get_metadata().term), (4, 2));
     }
 
     #[test]

@@ -32,15 +32,15 @@ impl Core {
             // Asking a leader to hand over is not for peers to do; a follower's library would pass
             // it on.
             MessageType::MsgTransferLeader => return Verdict::Ignore,
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {
-                if self.is_outsider(from) {
-                    return Verdict::Ignore;
-                }
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote
+                if self.is_outsider(from) =>
+            {
+                return Verdict::Ignore;
             }
-            MessageType::MsgTimeoutNow => {
-                if raft.leader_id != from.get() || self.must_sync_first() {
-                    return Verdict::Ignore;
-                }
+            MessageType::MsgTimeoutNow
+                if raft.leader_id != from.get() || self.must_sync_first() =>
+            {
+                return Verdict::Ignore;
             }
             MessageType::MsgHeartbeat if message.term >= raft.term => {
                 return self.judge_heartbeat(message);

@@ -103,7 +103,7 @@ impl Core {
         let mut hard_state = start.hard_state;
         // The stored commit is a hint that may lag; what was applied was committed.
         hard_state.commit = hard_state.commit.max(start.applied);
-        let log = tail::Held {
+        let log = tail::Stored {
             first_index: start.first_index.get().max(1),
             last_index: last.get(),
             terms: start.terms.iter().map(|&(index, term)| (index.get(), term.get())).collect(),
@@ -222,7 +222,8 @@ impl Core {
         }
     }
 
-    /// Who belongs to the cluster, as of the last entry that was given out to be applied.
+    /// Who belongs to the cluster, as of the last entry that was given out to be applied. A node
+    /// that is not in it was removed, or has not been told of the cluster yet if it is empty.
     #[must_use]
     pub fn membership(&self) -> &Arc<Membership> {
         &self.membership

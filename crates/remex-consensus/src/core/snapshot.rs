@@ -26,7 +26,10 @@ impl Core {
         let (index, term) = (metadata.index, metadata.term);
         let log = &self.raft.raft.raft_log;
         let stale = message.term < self.raft.raft.term;
-        if stale || index < log.committed || (self.has(index) && log.match_term(index, term)) {
+        if stale
+            || index < log.committed
+            || (self.knows_term_of(index) && log.match_term(index, term))
+        {
             // The library installs nothing that the log holds; it commits it, and answers. It
             // wants to see this node in the configuration.
             let me = self.id().get();
@@ -76,7 +79,7 @@ impl Core {
         raft.state == StateRole::Follower && raft.leader_id == peer.get()
     }
 
-    fn has(&self, index: u64) -> bool {
+    fn knows_term_of(&self, index: u64) -> bool {
         let log = &self.raft.raft.raft_log;
         (log.first_index() - 1..=log.last_index()).contains(&index)
     }

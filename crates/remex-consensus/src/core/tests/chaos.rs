@@ -137,6 +137,8 @@ fn nothing_is_lost_and_all_agree_in_the_end() {
         };
         joint += cluster.committed.values().filter(change).filter(|entry| leaving(entry)).count();
     }
-    println!("{changes} changes, {joint} of them joint ones left, {snapshots} steps in need");
-    assert!(changes > 500 && joint > 100 && snapshots > 500, "{changes} {joint} {snapshots}");
+    assert!(
+        changes > 500 && joint > 100 && snapshots > 500,
+        "only {changes} changes, {joint} joint ones left, {snapshots} steps in need of a snapshot"
+    );
 }

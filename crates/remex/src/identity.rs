@@ -1,7 +1,7 @@
 //! Who a node is: its random id, the incarnation of its data directory, and how far it has come
 //! on the way into a cluster.
 
-use remex_model::{ClusterId, DecodeError, Decoder, Encoder, Incarnation, NodeId};
+use remex_model::{ClusterId, DecodeError, Decoder, Encoder, Incarnation, Member, NodeId};
 
 /// What the identity file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub(crate) struct Identity {
     /// The name that the node was first started under.
     pub(crate) name: String,
     /// Whether the log exists. From then on a missing log is lost data: the node may have voted
-    /// and acknowledged what it no longer knows.
+    /// and acknowledged what it no longer knows. Until then, what lies in the folders of log and
+    /// engine belongs to an earlier life of the node and means nothing.
     pub(crate) has_log: bool,
     pub(crate) phase: Phase,
 }
@@ -24,54 +25,27 @@ pub(crate) enum Phase {
     /// It has promised a founder to be part of the cluster that this one wants to found, and of
     /// no other, until the founder gives up.
     Promised { cluster: ClusterId, founder: NodeId, members: Vec<Member> },
-    /// It belongs to a cluster, for ever.
+    /// It belongs to a cluster. Without founders it joined one that was there already, whose
+    /// members it learns from the first snapshot.
     Member { cluster: ClusterId, founders: Vec<Member> },
-}
-
-/// A member of a cluster as its peers know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: NodeId,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) name: String,
-    /// `host:port`.
-    pub(crate) peer_address: String,
-    /// A URL; empty if the node did not say.
-    pub(crate) client_url: String,
-}
-
-impl Member {
-    pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) {
-        encoder.u64(self.id.get());
-        encoder.u64(self.incarnation.get());
-        encoder.bytes(self.name.as_bytes());
-        encoder.bytes(self.peer_address.as_bytes());
-        encoder.bytes(self.client_url.as_bytes());
-    }
-
-    pub(crate) fn decode(decoder: &mut Decoder) -> Result<Self, DecodeError> {
-        Ok(Self {
-            id: NodeId(decoder.u64("member id")?),
-            incarnation: Incarnation(decoder.u64("member incarnation")?),
-            name: decoder.text("member name")?,
-            peer_address: decoder.text("peer address")?,
-            client_url: decoder.text("client url")?,
-        })
-    }
-
-    pub(crate) fn encode_all(members: &[Self], encoder: &mut Encoder<'_>) {
-        encoder.count(members.len());
-        for member in members {
-            member.encode(encoder);
-        }
-    }
-
-    pub(crate) fn decode_all(decoder: &mut Decoder) -> Result<Vec<Self>, DecodeError> {
-        (0..decoder.count(28, "number of members")?).map(|_| Self::decode(decoder)).collect()
-    }
+    /// It was removed from its cluster, for ever.
+    Removed { cluster: ClusterId },
+    /// It belonged to a cluster, lost what it had promised there, and asks the members at these
+    /// addresses to take it in again under its new id. It founds nothing and joins no other.
+    Returning { cluster: ClusterId, addresses: Vec<String> },
 }
 
 impl Phase {
+    /// The cluster that the node is a member of.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        match self {
+            Self::Member { cluster, .. } => Some(*cluster),
+            Self::Fresh | Self::Promised { .. } | Self::Removed { .. } | Self::Returning { .. } => {
+                None
+            }
+        }
+    }
+
     pub(crate) fn encode(&self, encoder: &mut Encoder<'_>) {
         match self {
             Self::Fresh => encoder.u8(0),
@@ -79,12 +53,24 @@ impl Phase {
                 encoder.u8(1);
                 encoder.u64(cluster.get());
                 encoder.u64(founder.get());
-                Member::encode_all(members, encoder);
+                encode_all(members, encoder);
             }
             Self::Member { cluster, founders } => {
                 encoder.u8(2);
                 encoder.u64(cluster.get());
-                Member::encode_all(founders, encoder);
+                encode_all(founders, encoder);
+            }
+            Self::Removed { cluster } => {
+                encoder.u8(3);
+                encoder.u64(cluster.get());
+            }
+            Self::Returning { cluster, addresses } => {
+                encoder.u8(4);
+                encoder.u64(cluster.get());
+                encoder.count(addresses.len());
+                for address in addresses {
+                    encoder.bytes(address.as_bytes());
+                }
             }
         }
     }
@@ -95,15 +81,35 @@ impl Phase {
             1 => Ok(Self::Promised {
                 cluster: ClusterId(decoder.u64("cluster")?),
                 founder: NodeId(decoder.u64("founder")?),
-                members: Member::decode_all(decoder)?,
+                members: decode_all(decoder)?,
             }),
             2 => Ok(Self::Member {
                 cluster: ClusterId(decoder.u64("cluster")?),
-                founders: Member::decode_all(decoder)?,
+                founders: decode_all(decoder)?,
+            }),
+            3 => Ok(Self::Removed { cluster: ClusterId(decoder.u64("cluster")?) }),
+            4 => Ok(Self::Returning {
+                cluster: ClusterId(decoder.u64("cluster")?),
+                addresses: (0..decoder.count(4, "number of addresses")?)
+                    .map(|_| decoder.text("address"))
+                    .collect::<Result<_, _>>()?,
             }),
             other => Err(DecodeError::Unknown { field: "phase", value: u64::from(other) }),
         }
     }
+}
+
+/// Writes a number of members and each of them.
+pub(crate) fn encode_all(members: &[Member], encoder: &mut Encoder<'_>) {
+    encoder.count(members.len());
+    for member in members {
+        member.encode(encoder);
+    }
+}
+
+/// Reads what [`encode_all`] writes.
+pub(crate) fn decode_all(decoder: &mut Decoder) -> Result<Vec<Member>, DecodeError> {
+    (0..decoder.count(29, "number of members")?).map(|_| Member::decode(decoder)).collect()
 }
 
 impl Identity {
@@ -124,5 +130,58 @@ impl Identity {
             has_log: decoder.bool("has log")?,
             phase: Phase::decode(decoder)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn member(id: u64) -> Member {
+        Member {
+            id: NodeId(id),
+            incarnation: Incarnation(id + 100),
+            name: format!("n{id}"),
+            peer_address: "127.0.0.1:7481".to_owned(),
+            client_url: String::new(),
+            promote: false,
+        }
+    }
+
+    #[test]
+    fn every_phase_round_trips_and_every_cut_is_refused() {
+        let cluster = ClusterId(3);
+        let members = vec![member(1), member(2)];
+        let addresses = vec!["a:1".to_owned(), "b:2".to_owned()];
+        for phase in [
+            Phase::Fresh,
+            Phase::Promised { cluster, founder: NodeId(1), members: members.clone() },
+            Phase::Member { cluster, founders: members },
+            Phase::Member { cluster, founders: Vec::new() },
+            Phase::Removed { cluster },
+            Phase::Returning { cluster, addresses },
+        ] {
+            let identity = Identity {
+                id: NodeId(1),
+                incarnation: Incarnation(2),
+                name: "n1".to_owned(),
+                has_log: true,
+                phase,
+            };
+            let mut out = Vec::new();
+            identity.encode(&mut out);
+            let bytes = Bytes::from(out);
+            let decode = |bytes: Bytes| {
+                let mut decoder = Decoder::new(bytes);
+                let identity = Identity::decode(&mut decoder)?;
+                decoder.finish().map(|()| identity)
+            };
+            assert_eq!(decode(bytes.clone()).unwrap(), identity);
+            for end in 0..bytes.len() {
+                assert!(decode(bytes.slice(..end)).is_err(), "{identity:?} cut at {end}");
+            }
+        }
     }
 }

@@ -12,9 +12,6 @@ const HEADER_BYTES: usize = 8;
 /// entry, which holds at most the longest request.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A frame without payload: a sign of life.
-pub(crate) const ALIVE: [u8; HEADER_BYTES] = [0; HEADER_BYTES];
-
 /// Longest payload before the other side has said who it is.
 pub(crate) const HELLO_BYTES_MAX: usize = 64 * 1024;
 
@@ -96,15 +93,6 @@ mod tests {
             }
         }
         assert_eq!(payloads, [5, 0, 1000]);
-    }
-
-    #[test]
-    fn a_sign_of_life_is_a_frame_without_payload() {
-        let mut buffer = BytesMut::from(&ALIVE[..]);
-        assert_eq!(take(&mut buffer, 0).unwrap(), Some(Bytes::new()));
-        let mut made = Vec::new();
-        append(&mut made, |_| ());
-        assert_eq!(made, ALIVE);
     }
 
     #[test]

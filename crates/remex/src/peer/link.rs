@@ -5,18 +5,21 @@
 //! bounded queue that the task empties.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use remex_consensus::Event;
+use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::ask;
 use super::frame;
-use super::hello::{Answer, check};
-use crate::cluster::{Cluster, Peer};
-use crate::inbox::{Inbox, Input};
+use super::hello::{Answer, Refusal, RefusalCode};
+use crate::cluster::{Cluster, Peer, Side};
+use crate::inbox::{Expulsion, Inbox, Input};
 
 /// Bytes that may wait for one peer; frames beyond are dropped, as a broken connection would
 /// drop them, and consensus sends again what matters.
@@ -24,9 +27,6 @@ const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Longest time for connecting and greeting.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Pause between two signs of life: followers have nothing else to say to each other.
-const ALIVE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Shortest and longest pause between two attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -43,6 +43,7 @@ struct Out {
 pub(crate) struct Link {
     out: Mutex<Out>,
     queued: Notify,
+    failures: AtomicU64,
 }
 
 impl Link {
@@ -50,6 +51,7 @@ impl Link {
         Self {
             out: Mutex::new(Out { stream: None, queue: BytesMut::new() }),
             queued: Notify::new(),
+            failures: AtomicU64::new(0),
         }
     }
 
@@ -73,11 +75,25 @@ impl Link {
         }
         // What was begun must be ended, or the peer reads the next frame in the middle of this one.
         let begun = frames.len() < whole;
-        if !frames.is_empty() && (begun || out.queue.len() + frames.len() <= QUEUE_BYTES_MAX) {
+        if !begun && out.queue.len() + frames.len() > QUEUE_BYTES_MAX {
+            self.note_failure();
+            return;
+        }
+        if !frames.is_empty() {
             out.queue.extend_from_slice(frames);
             drop(out);
             self.queued.notify_one();
         }
+    }
+
+    fn note_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the connection broke, or the peer did not take what was sent, since the parts
+    /// were started.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     fn connect(&self, stream: Arc<TcpStream>) {
@@ -109,23 +125,75 @@ impl Link {
     }
 }
 
+/// Why there is no connection to a peer.
+#[derive(Debug, Error)]
+enum NoLink {
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+    #[error("it does not answer")]
+    Silent,
+    /// The peer refuses this node.
+    #[error("it refused: {0}")]
+    Refused(Refusal),
+    /// This node refuses whoever answers at the peer's address.
+    #[error("{0}")]
+    Distrusted(Refusal),
+}
+
+/// A connection to a peer, for as long as this lives.
+struct Connected<'a> {
+    peer: &'a Peer,
+    stream: Arc<TcpStream>,
+    cut: Arc<Notify>,
+}
+
+impl<'a> Connected<'a> {
+    fn new(peer: &'a Peer, stream: TcpStream, session: u64) -> Self {
+        let stream = Arc::new(stream);
+        peer.link.connect(Arc::clone(&stream));
+        Self { peer, stream, cut: peer.connect(Side::Outbound, session) }
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.peer.link.disconnect();
+        self.peer.disconnect(Side::Outbound, &self.cut);
+    }
+}
+
 /// Keeps the connection to a peer up, for ever.
 pub(crate) async fn run(cluster: Arc<Cluster>, peer: Arc<Peer>, inbox: Arc<Inbox>) {
     let mut pause = PAUSE_MIN;
     let mut complaint = String::new();
+    let mut said_gone = false;
     loop {
-        match tokio::time::timeout(HELLO_TIMEOUT, dial(&cluster, &peer)).await {
-            Ok(Ok(stream)) => {
-                let stream = Arc::new(stream);
-                peer.link.connect(Arc::clone(&stream));
-                tracing::info!(peer = %cluster.name(peer.id), "connected to peer");
-                let ended = serve(&peer.link, &stream).await;
-                peer.link.disconnect();
+        let dialed = tokio::time::timeout(HELLO_TIMEOUT, dial(&cluster, &peer)).await;
+        match dialed.unwrap_or(Err(NoLink::Silent)) {
+            Ok(connected) => {
+                (complaint, said_gone) = (String::new(), false);
+                let name = cluster.name(peer.id);
+                tracing::info!(peer = %name, "connected to peer");
+                let begun = Instant::now();
+                cluster.vitals_due.notify_one();
+                let ended = serve(&connected).await;
+                drop(connected);
+                peer.link.note_failure();
                 inbox.push(Input::Core(Event::Unreachable { peer: peer.id }));
-                tracing::info!(peer = %cluster.name(peer.id), reason = %ended, "peer disconnected");
-                (pause, complaint) = (PAUSE_MIN, String::new());
+                tracing::info!(peer = %name, reason = %ended, "peer disconnected");
+                // The first attempt comes at once, unless connections never hold.
+                if begun.elapsed() >= PAUSE_MAX {
+                    pause = PAUSE_MIN;
+                    continue;
+                }
             }
-            Ok(Err(error)) => {
+            Err(error) => {
+                if let NoLink::Broken(error) = &error
+                    && error.kind() == io::ErrorKind::ConnectionRefused
+                    && !std::mem::replace(&mut said_gone, true)
+                {
+                    inbox.push(Input::Core(Event::PeerGone { peer: peer.id }));
+                }
                 // The same complaint is not repeated while it lasts.
                 let text = error.to_string();
                 if text != complaint {
@@ -134,13 +202,41 @@ pub(crate) async fn run(cluster: Arc<Cluster>, peer: Arc<Peer>, inbox: Arc<Inbox
                     tracing::warn!(peer = %name, %address, reason = %text, "cannot reach peer");
                     complaint = text;
                 }
-            }
-            Err(_elapsed) => {
-                tracing::warn!(peer = %cluster.name(peer.id), "peer does not answer");
+                if let NoLink::Refused(refusal) = error {
+                    take_refusal(&cluster, &peer, &inbox, refusal).await;
+                }
             }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Does what a peer's refusal asks for.
+async fn take_refusal(cluster: &Cluster, peer: &Peer, inbox: &Inbox, refusal: Refusal) {
+    match refusal.code {
+        RefusalCode::Removed => {
+            inbox.push(Input::Expelled(Expulsion::Removed(refusal.reason)));
+        }
+        RefusalCode::RolledBack(mark) => {
+            // The peer compared what this node had when it dialed. It may have got more since, and
+            // the peer may have heard of that first.
+            let mine = cluster.position();
+            if mine.term < mark.term || mine.last_index < mark.last_index {
+                inbox.push(Input::Expelled(Expulsion::RolledBack(refusal.reason)));
+            }
+        }
+        RefusalCode::Waiting | RefusalCode::OtherCluster => {
+            // It was made a member, and whoever did so could not tell it.
+            let member = peer.known().member;
+            match ask::invite(&cluster.hello(), cluster.id, &member).await {
+                Ok(()) => tracing::info!(member = %member.name, "invited a member again"),
+                Err(error) => {
+                    tracing::debug!(member = %member.name, reason = %error, "it does not come");
+                }
+            }
+        }
+        RefusalCode::Other | RefusalCode::NotAMember | RefusalCode::Clone => {}
     }
 }
 
@@ -159,7 +255,7 @@ fn give_up_early(stream: &TcpStream) {
 }
 
 /// Connects and greets.
-async fn dial(cluster: &Cluster, peer: &Peer) -> io::Result<TcpStream> {
+async fn dial<'a>(cluster: &Cluster, peer: &'a Peer) -> Result<Connected<'a>, NoLink> {
     let mut stream = TcpStream::connect(peer.known().member.peer_address).await?;
     stream.set_nodelay(true)?;
     give_up_early(&stream);
@@ -168,29 +264,30 @@ async fn dial(cluster: &Cluster, peer: &Peer) -> io::Result<TcpStream> {
     let mut buffer = BytesMut::new();
     let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
     match Answer::decode(payload).map_err(io::Error::other)? {
-        Answer::Refused(reason) => Err(io::Error::other(format!("it refused: {reason}"))),
+        Answer::Refused { code, reason } => Err(NoLink::Refused(Refusal { code, reason })),
         Answer::Welcome(them) => {
-            let known = peer.known().member;
-            check(&me, &them, Some(&known)).map_err(io::Error::other)?;
             if them.node.id != peer.id {
                 let text = format!("{them} answers at the address of node {}", peer.id);
-                return Err(io::Error::other(text));
+                return Err(NoLink::Distrusted(Refusal::new(RefusalCode::Other, text)));
             }
-            cluster.check_single(peer, &them).map_err(io::Error::other)?;
+            cluster.admit(&them).map_err(NoLink::Distrusted)?;
             peer.learn(&them);
-            Ok(stream)
+            Ok(Connected::new(peer, stream, them.session))
         }
     }
 }
 
 /// Writes what the driver could not, and notices when the peer goes away: it never sends
 /// anything on this connection. Returns why it ended.
-async fn serve(link: &Link, stream: &TcpStream) -> String {
+async fn serve(connected: &Connected<'_>) -> String {
+    let (link, stream) = (&connected.peer.link, &*connected.stream);
     let mut nothing = [0; 64];
-    let mut alive = tokio::time::interval(ALIVE_PAUSE);
     loop {
         tokio::select! {
-            _ = alive.tick() => link.send(&frame::ALIVE),
+            () = connected.cut.notified() => {
+                return "this node cut the connection: another process speaks for the peer, or it \
+                        is a member no more".to_owned();
+            }
             () = link.queued.notified() => {
                 if let Err(error) = link.flush(stream).await {
                     return error.to_string();

@@ -1,5 +1,5 @@
 //! The receiving side: accepts peers, checks who they are, and hands their messages to the
-//! driver.
+//! driver; answers questions, and lets members read snapshots.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,19 +8,27 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use remex_consensus::{Event, Message};
+use remex_model::{Error, ErrorCode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::form::{Former, Question};
+use super::form::Serving;
 use super::frame;
-use super::hello::{Answer, Hello, Purpose, check};
-use crate::cluster::{Cluster, Peer};
+use super::hello::{Answer, Hello, Purpose, Refusal, RefusalCode};
+use super::question::{Question, Reply};
+use super::vitals::{self, Vitals};
+use crate::cluster::{Cluster, Peer, Side};
 use crate::inbox::{Inbox, Input};
+use crate::members::Steward;
+use crate::snapshots::Desk;
 
-/// Longest time for a connection to say who it is.
+/// Longest time for a connection to say who it is and what it wants.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest time for a node to take the answer to its question.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest silence on a peer's connection: it gives a sign of life every second.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -28,11 +36,24 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Connections that may be greeting at a time; strangers cannot take more than these.
 const GREETING_MAX: usize = 64;
 
+/// Questions that may be thought about at a time: some wait for the cluster to agree.
+const ASKING_MAX: usize = 64;
+
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 256 * 1024;
 
+/// What connections need.
+#[derive(Debug)]
+struct Reception {
+    steward: Arc<Steward>,
+    desk: Arc<Desk>,
+    asking: Arc<Semaphore>,
+}
+
 /// Accepts peers, for ever.
-pub(crate) async fn run(listener: TcpListener, former: Arc<Former>) {
+pub(crate) async fn run(listener: TcpListener, steward: Arc<Steward>, desk: Arc<Desk>) {
+    let asking = Arc::new(Semaphore::new(ASKING_MAX));
+    let reception = Arc::new(Reception { steward, desk, asking });
     let greeting = Arc::new(Semaphore::new(GREETING_MAX));
     // The connections end with the listener.
     let mut connections = JoinSet::new();
@@ -41,7 +62,7 @@ pub(crate) async fn run(listener: TcpListener, former: Arc<Former>) {
         let Ok(permit) = Arc::clone(&greeting).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, address)) => {
-                connections.spawn(connection(stream, address, Arc::clone(&former), permit));
+                connections.spawn(connection(stream, address, Arc::clone(&reception), permit));
             }
             Err(error) => {
                 // Out of file descriptors, mostly: wait for some to come back.
@@ -52,22 +73,37 @@ pub(crate) async fn run(listener: TcpListener, former: Arc<Former>) {
     }
 }
 
+/// What a connection turned out to be for.
+enum Greeted {
+    /// A peer that proved who it is sends messages.
+    Peer(Incoming),
+    /// A member reads a snapshot.
+    Fetch { stream: TcpStream, buffer: BytesMut },
+    /// A node asks a question.
+    Question { stream: TcpStream, from: Box<Hello>, question: Question },
+}
+
 /// One connection, from the greeting to its end.
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
-    former: Arc<Former>,
+    reception: Arc<Reception>,
     permit: OwnedSemaphorePermit,
 ) {
-    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(stream, &former)).await;
+    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(stream, &reception)).await;
     drop(permit);
     match greeted {
-        Ok(Ok(Some(incoming))) => {
+        Ok(Ok(Greeted::Peer(incoming))) => {
             let peer = incoming.cluster.name(incoming.peer.id);
             let ended = receive(incoming).await;
             tracing::debug!(%peer, reason = %ended, "peer's connection ended");
         }
-        Ok(Ok(None)) => {}
+        Ok(Ok(Greeted::Fetch { stream, buffer })) => reception.desk.serve(stream, buffer).await,
+        Ok(Ok(Greeted::Question { stream, from, question })) => {
+            if let Err(error) = answer(stream, &reception, &from, question).await {
+                tracing::debug!(%address, reason = %error, "nobody took the answer to a question");
+            }
+        }
         Ok(Err(error)) => tracing::warn!(%address, reason = %error, "refused a connection"),
         Err(_elapsed) => tracing::warn!(%address, "a connection did not say who it is"),
     }
@@ -79,112 +115,165 @@ struct Incoming {
     buffer: BytesMut,
     cluster: Arc<Cluster>,
     peer: Arc<Peer>,
-    session: u64,
+    cut: Arc<Notify>,
     inbox: Arc<Inbox>,
 }
 
-/// Hears who is calling. A question about founding is answered here and is the end of it.
-async fn greet(mut stream: TcpStream, former: &Former) -> io::Result<Option<Incoming>> {
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.peer.disconnect(Side::Inbound, &self.cut);
+        self.cluster.vitals_due.notify_one();
+    }
+}
+
+/// Hears who is calling, and what for.
+async fn greet(mut stream: TcpStream, reception: &Reception) -> io::Result<Greeted> {
     stream.set_nodelay(true)?;
+    let former = reception.steward.former();
     let mut buffer = BytesMut::new();
     let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
     let them = match Hello::decode(payload) {
         Ok(them) => them,
         Err(error) => {
             let reason = format!("this is the peer port of a Remex node; {error}");
-            return refuse(&mut stream, reason).await;
+            return refuse(&mut stream, Refusal::new(RefusalCode::Other, reason)).await;
         }
     };
-    match them.purpose {
-        Purpose::Form => {
-            let hello = former.hello();
-            frame::write(&mut stream, |out| Answer::Welcome(hello).encode(out)).await?;
-            let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
-            let question = Question::decode(payload).map_err(io::Error::other)?;
-            let reply = former.answer(&them.node, question);
-            frame::write(&mut stream, |out| reply.encode(out)).await?;
-            Ok(None)
+    if them.purpose == Purpose::Ask {
+        let hello = former.hello();
+        frame::write(&mut stream, |out| Answer::Welcome(hello).encode(out)).await?;
+        let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await?;
+        let question = Question::decode(payload).map_err(io::Error::other)?;
+        return Ok(Greeted::Question { stream, from: Box::new(them), question });
+    }
+    let Some(serving) = former.serving() else {
+        let hello = former.hello();
+        let (code, reason) = match hello.cluster {
+            Some(_) => (RefusalCode::Other, format!("{hello} is not running yet")),
+            None => (RefusalCode::Waiting, format!("{hello} is not part of a cluster")),
+        };
+        return refuse(&mut stream, Refusal::new(code, reason)).await;
+    };
+    let peer = match serving.cluster.admit(&them) {
+        Ok(peer) => peer,
+        Err(refusal) => return refuse(&mut stream, refusal).await,
+    };
+    let me = serving.cluster.hello();
+    if them.purpose == Purpose::Fetch {
+        if peer.is_provisional() {
+            let reason = format!("{them} is not a member of the cluster of {me}");
+            return refuse(&mut stream, Refusal::new(RefusalCode::NotAMember, reason)).await;
         }
-        Purpose::Replicate => {
-            let Some((cluster, inbox)) = former.running() else {
-                let reason = format!("{} is not running yet", former.hello());
-                return refuse(&mut stream, reason).await;
-            };
-            let me = cluster.hello();
-            let peer = cluster.peers.get(&them.node.id);
-            let known = peer.map(|peer| peer.known().member);
-            match (check(&me, &them, known.as_ref()), peer) {
-                (Ok(()), Some(peer)) => {
-                    if let Err(reason) = cluster.check_single(peer, &them) {
-                        return refuse(&mut stream, reason).await;
-                    }
-                    peer.learn(&them);
-                    peer.connect(them.session);
-                    cluster.note_contact(peer);
-                    frame::write(&mut stream, |out| Answer::Welcome(me).encode(out)).await?;
-                    let peer = Arc::clone(peer);
-                    let session = them.session;
-                    Ok(Some(Incoming { stream, buffer, cluster, peer, session, inbox }))
-                }
-                (Err(reason), _) => refuse(&mut stream, reason).await,
-                (Ok(()), None) => refuse(&mut stream, format!("{them} is not a member")).await,
-            }
-        }
+        frame::write(&mut stream, |out| Answer::Welcome(me).encode(out)).await?;
+        return Ok(Greeted::Fetch { stream, buffer });
+    }
+    let mut incoming = Incoming::new(stream, buffer, &serving, peer, &them);
+    frame::write(&mut incoming.stream, |out| Answer::Welcome(me).encode(out)).await?;
+    Ok(Greeted::Peer(incoming))
+}
+
+impl Incoming {
+    /// Takes note of a peer's connection.
+    fn new(
+        stream: TcpStream,
+        buffer: BytesMut,
+        serving: &Serving,
+        peer: Arc<Peer>,
+        them: &Hello,
+    ) -> Self {
+        let (cluster, inbox) = (Arc::clone(&serving.cluster), Arc::clone(&serving.inbox));
+        peer.learn(them);
+        let cut = peer.connect(Side::Inbound, them.session);
+        cluster.note_contact(&peer);
+        cluster.vitals_due.notify_one();
+        Self { stream, buffer, cluster, peer, cut, inbox }
     }
 }
 
-async fn refuse(stream: &mut TcpStream, reason: String) -> io::Result<Option<Incoming>> {
-    let answer = Answer::Refused(reason.clone());
+async fn refuse<T>(stream: &mut TcpStream, refusal: Refusal) -> io::Result<T> {
+    let Refusal { code, reason } = refusal;
+    let answer = Answer::Refused { code, reason: reason.clone() };
     frame::write(stream, |out| answer.encode(out)).await?;
     Err(io::Error::other(reason))
 }
 
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.peer.disconnect(self.session);
-    }
+/// Answers a question.
+async fn answer(
+    mut stream: TcpStream,
+    reception: &Reception,
+    from: &Hello,
+    question: Question,
+) -> io::Result<()> {
+    let reply = match reception.asking.try_acquire() {
+        Ok(_permit) => reception.steward.answer(from, question).await,
+        Err(_) => {
+            let error = Error::new(ErrorCode::NotReady, "too many questions at a time");
+            Reply::Denied(error.retry_after(1000))
+        }
+    };
+    let taking = frame::write(&mut stream, |out| reply.encode(out));
+    tokio::time::timeout(REPLY_TIMEOUT, taking)
+        .await
+        .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Hands a peer's messages to the driver until the connection ends. Returns why it ended.
 async fn receive(mut incoming: Incoming) -> String {
+    let cut = Arc::clone(&incoming.cut);
+    let cut = cut.notified();
+    tokio::pin!(cut);
     loop {
-        let (cluster, peer) = (&incoming.cluster, &incoming.peer);
-        let mut inputs = Vec::new();
-        let mut heard = false;
-        loop {
-            let payload = match frame::take(&mut incoming.buffer, frame::PAYLOAD_BYTES_MAX) {
-                Ok(Some(payload)) => payload,
-                Ok(None) => break,
-                Err(error) => return error.to_string(),
-            };
-            heard = true;
-            if payload.is_empty() {
-                continue;
-            }
-            match Message::decode(payload) {
-                Ok(message) => {
-                    inputs.push(Input::Core(Event::Message { from: peer.id, message }));
-                }
-                Err(error) => return format!("a message cannot be read: {error}"),
-            }
-        }
-        if heard {
-            cluster.note_contact(peer);
-        }
+        let inputs = match take_frames(&mut incoming) {
+            Ok(inputs) => inputs,
+            Err(reason) => return reason,
+        };
         if !inputs.is_empty() {
-            incoming.inbox.push_from_peer(inputs).await;
+            tokio::select! {
+                () = &mut cut => return CUT.to_owned(),
+                () = incoming.inbox.push_from_peer(inputs) => {}
+            }
         }
         if incoming.buffer.capacity() - incoming.buffer.len() < READ_BYTES / 4 {
             incoming.buffer.reserve(READ_BYTES);
         }
         let read = incoming.stream.read_buf(&mut incoming.buffer);
-        let Ok(read) = tokio::time::timeout(SILENCE_MAX, read).await else {
-            return "nothing was heard of it for too long".to_owned();
+        let read = tokio::select! {
+            () = &mut cut => return CUT.to_owned(),
+            read = tokio::time::timeout(SILENCE_MAX, read) => read,
         };
         match read {
-            Ok(0) => return "it closed the connection".to_owned(),
-            Ok(_) => {}
-            Err(error) => return error.to_string(),
+            Err(_elapsed) => return "nothing was heard of it for too long".to_owned(),
+            Ok(Ok(0)) => return "it closed the connection".to_owned(),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return error.to_string(),
         }
     }
+}
+
+const CUT: &str =
+    "this node cut it: another process speaks for the peer, or it is a member no more";
+
+/// Takes what has come whole: vitals at once, messages for the driver as inputs.
+fn take_frames(incoming: &mut Incoming) -> Result<Vec<Input>, String> {
+    let (cluster, peer) = (&incoming.cluster, &incoming.peer);
+    let mut inputs = Vec::new();
+    let mut heard = false;
+    while let Some(payload) =
+        frame::take(&mut incoming.buffer, frame::PAYLOAD_BYTES_MAX).map_err(|e| e.to_string())?
+    {
+        heard = true;
+        if payload.first() == Some(&vitals::TAG) {
+            let vitals = Vitals::decode(payload)
+                .map_err(|error| format!("its vitals cannot be read: {error}"))?;
+            cluster.receive_vitals(peer, vitals);
+            continue;
+        }
+        let message = Message::decode(payload)
+            .map_err(|error| format!("a message cannot be read: {error}"))?;
+        inputs.push(Input::Core(Event::Message { from: peer.id, message }));
+    }
+    if heard {
+        cluster.note_contact(peer);
+    }
+    Ok(inputs)
 }

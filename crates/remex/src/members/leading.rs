@@ -1,0 +1,394 @@
+//! What the leader does about members: proposes changes, invites, hands leadership over.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use remex_consensus::{ChangeRefusal, Event};
+use remex_model::{
+    Error, ErrorCode, Member, MemberChange, MemberRole, MemberStep, Membership, NodeId, Part, Term,
+};
+use tokio::sync::oneshot;
+
+use super::decide::{Entry, check_texts, entry, invitable, no_member, refused, resolve};
+use super::{Changed, Steward, role};
+use crate::inbox::{ChangeError, Input};
+use crate::peer::ask::{self, Absent, QUICK};
+use crate::peer::form::Serving;
+use crate::peer::question::{Question, Reply};
+
+/// How long a change waits for another one that is under way, or for a leader that has just begun:
+/// most are over in milliseconds.
+const IN_PROGRESS_WAIT: Duration = Duration::from_secs(2);
+
+/// Pause between two attempts to propose.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long one attempt to hand leadership over may take.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// Pause between two comparisons of what members say of themselves with the membership.
+const TEND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest time for taking over what a member says of itself.
+const UPDATE_TTL: Duration = Duration::from_secs(5);
+
+/// Why the leader did not finish a request.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// For good.
+    Error(Error),
+    /// It does not lead any more. A change may have been proposed (`unknown`), or certainly not.
+    Moved { unknown: bool },
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Steward {
+    /// Carries a change out, on the leader.
+    pub(super) async fn lead(
+        &self,
+        serving: &Serving,
+        step: MemberStep,
+        force: bool,
+        deadline: Instant,
+    ) -> Result<Changed, Stop> {
+        match step {
+            MemberStep::Add { peer_address, name, role } => {
+                self.add(serving, &peer_address, name.as_deref(), role, deadline).await
+            }
+            MemberStep::Remove(name) => {
+                let (member, part) = find(serving, &name)?;
+                self.leave_lead(serving, member.id, part, deadline).await?;
+                let changes = vec![MemberChange::Remove(member.id)];
+                propose(serving, changes, force, deadline).await?;
+                settled(serving, deadline, |membership| membership.get(member.id).is_none())
+                    .await?;
+                Ok((member, role(part)))
+            }
+            MemberStep::Demote(name) => {
+                let (member, part) = find(serving, &name)?;
+                let member = Member { promote: false, ..member };
+                if part.votes() {
+                    self.leave_lead(serving, member.id, part, deadline).await?;
+                    let changes = vec![MemberChange::Demote(member.id)];
+                    propose(serving, changes, force, deadline).await?;
+                } else if serving.board.membership().get(member.id).is_some_and(|(m, _)| m.promote)
+                {
+                    let changes = vec![MemberChange::Update(member.clone())];
+                    propose(serving, changes, force, deadline).await?;
+                }
+                settled(serving, deadline, |membership| {
+                    membership.get(member.id).is_none_or(|(_, part)| part == Part::Learner)
+                })
+                .await?;
+                Ok((member, MemberRole::Learner))
+            }
+            MemberStep::Promote(name) => self.promote(serving, &name, force, deadline).await,
+        }
+    }
+
+    /// Makes a learner one that the leader promotes by itself, and waits until it has.
+    async fn promote(
+        &self,
+        serving: &Serving,
+        name: &str,
+        force: bool,
+        deadline: Instant,
+    ) -> Result<Changed, Stop> {
+        let (member, part) = find(serving, name)?;
+        if !part.votes() && !member.promote {
+            let changes = vec![MemberChange::Update(Member { promote: true, ..member.clone() })];
+            propose(serving, changes, force, deadline).await?;
+        }
+        let member = Member { promote: true, ..member };
+        let done = settled(serving, deadline, |membership| {
+            membership.get(member.id).is_none_or(|(_, part)| part == Part::Voter)
+        });
+        let membership = done.await.map_err(|stop| match stop {
+            Stop::Error(error) if error.code == ErrorCode::Timeout => {
+                let detail = format!("{} has not caught up yet", member.name);
+                let hint = "it becomes a voter by itself as soon as it has; see: remex status";
+                let error = Error::new(ErrorCode::Timeout, detail).hint(hint).effect_unknown();
+                Stop::Error(error)
+            }
+            other => other,
+        })?;
+        match membership.get(member.id) {
+            Some(_) => Ok((member, MemberRole::Voter)),
+            None => Err(no_member(&membership, &member.name).into()),
+        }
+    }
+
+    /// Invites the node at an address.
+    async fn add(
+        &self,
+        serving: &Serving,
+        address: &str,
+        name: Option<&str>,
+        role: MemberRole,
+        deadline: Instant,
+    ) -> Result<Changed, Stop> {
+        let cluster = serving.cluster.id;
+        let hello = self.former().hello();
+        let looking = ask::ask(&hello, address, None, &Question::Look, QUICK);
+        let (_, reply) = looking.await.map_err(|no_answer| {
+            let detail = format!("no node answers at {address}: {no_answer}");
+            Error::new(ErrorCode::NotReady, detail)
+                .hint("check that it is the node's --peer-listen address, and that it runs")
+                .retry_after(1000)
+        })?;
+        let Reply::Here { member: found, phase, pristine } = reply else {
+            let detail = format!("the node at {address} does not say who it is");
+            return Err(Error::new(ErrorCode::NotReady, detail).into());
+        };
+        let membership = serving.board.membership();
+        invitable(&membership, cluster, &found, &phase, pristine, name)?;
+        let member = Member { promote: role == MemberRole::Voter, ..found };
+        let (member, added) = self.take_in(serving, member, deadline).await?;
+        if !added {
+            let part = membership.get(member.id).map_or(Part::Learner, |(_, part)| part);
+            return Ok((member, super::role(part)));
+        }
+        match ask::invite(&serving.cluster.hello(), cluster, &member).await {
+            Ok(()) => {}
+            Err(Absent::Denied(error)) => {
+                tracing::warn!(member = %member.name, reason = %error, "it does not come");
+                let changes = vec![MemberChange::Remove(member.id)];
+                propose(serving, changes, false, deadline).await?;
+                return Err(error.into());
+            }
+            Err(Absent::NoAnswer(error)) => {
+                let reason = error.to_string();
+                tracing::warn!(member = %member.name, %reason, "a new member is invited again later");
+            }
+        }
+        Ok((member, MemberRole::Learner))
+    }
+
+    /// Makes a node a member, in the place of its old self if its name is taken by one that is
+    /// gone. Answers with the member, and whether it was none before.
+    pub(super) async fn take_in(
+        &self,
+        serving: &Serving,
+        member: Member,
+        deadline: Instant,
+    ) -> Result<(Member, bool), Stop> {
+        let cluster = &serving.cluster;
+        let membership = serving.board.membership();
+        // One that connects a moment later is not gone.
+        let alive = |id: NodeId| {
+            id == cluster.me.id
+                || !cluster.knows_who_is_alive()
+                || cluster.peers().get(&id).is_some_and(|peer| cluster.was_heard(peer))
+        };
+        let id = member.id;
+        let steps = match entry(&membership, cluster.id, member, alive)? {
+            Entry::Already => Vec::new(),
+            Entry::By(steps) => steps,
+        };
+        let added = !steps.is_empty();
+        let mut membership = membership;
+        for changes in steps {
+            membership = propose(serving, changes, false, deadline).await?;
+        }
+        match membership.get(id) {
+            Some((member, _)) => Ok((member.clone(), added)),
+            None => {
+                let detail = "the node was removed while it was being added";
+                Err(Error::new(ErrorCode::Conflict, detail).into())
+            }
+        }
+    }
+
+    /// Hands leadership over before this node loses its vote; then somebody else leads on.
+    async fn leave_lead(
+        &self,
+        serving: &Serving,
+        id: NodeId,
+        part: Part,
+        deadline: Instant,
+    ) -> Result<(), Stop> {
+        let me = serving.cluster.me.id;
+        let others = serving.board.membership().voters().any(|voter| voter != me);
+        if id != me || !part.votes() || !others {
+            return Ok(());
+        }
+        tracing::info!("hands leadership over, to be removed or demoted");
+        self.hand_over(serving, None, deadline).await?;
+        Err(Stop::Moved { unknown: false })
+    }
+
+    /// Hands leadership over, and waits until another leads.
+    pub(super) async fn hand_over(
+        &self,
+        serving: &Serving,
+        to: Option<&str>,
+        deadline: Instant,
+    ) -> Result<(NodeId, Term), Stop> {
+        let me = serving.cluster.me.id;
+        let to = match to {
+            None => None,
+            Some(name) => {
+                let (member, part) = find(serving, name)?;
+                if !part.votes() {
+                    let detail = format!("{} is a learner: it cannot lead", member.name);
+                    let hint = format!("promote it first: remex cluster promote {}", member.name);
+                    return Err(Error::new(ErrorCode::Conflict, detail).hint(hint).into());
+                }
+                Some(member.id)
+            }
+        };
+        let leadership = serving.board.snapshot().leadership;
+        if to == Some(me) {
+            return Ok((me, leadership.term));
+        }
+        if !serving.board.membership().voters().any(|voter| voter != me) {
+            let detail = "there is no other voter that could lead";
+            let hint = "add or promote another member first";
+            return Err(Error::new(ErrorCode::Conflict, detail).hint(hint).into());
+        }
+        let mut watching = serving.board.watch_leadership();
+        while Instant::now() < deadline {
+            serving.inbox.push(Input::Core(Event::Transfer { to }));
+            let moved = watching.wait_for(|now| now.leader.is_some_and(|leader| leader != me));
+            let until = deadline.min(Instant::now() + HAND_OVER);
+            match tokio::time::timeout_at(until.into(), moved).await {
+                Ok(Ok(now)) => {
+                    let (leader, term) = (now.leader.unwrap_or(me), now.term);
+                    if to.is_none_or(|to| to == leader) {
+                        return Ok((leader, term));
+                    }
+                    return Err(Stop::Moved { unknown: false });
+                }
+                Ok(Err(_closed)) => break,
+                Err(_elapsed) => {}
+            }
+        }
+        let detail = match to {
+            Some(to) => format!("{} has not taken over in time", serving.cluster.name(to)),
+            None => "no other member took over in time".to_owned(),
+        };
+        Err(Error::new(ErrorCode::Timeout, detail)
+            .hint("see whether it is reachable and not far behind: remex status")
+            .retry_after(1000)
+            .into())
+    }
+
+    /// Takes over what members say of themselves when it differs from the membership, for as long
+    /// as the node lives: an address may change with every start.
+    pub(crate) async fn tend(self: Arc<Self>) {
+        let mut complaint = String::new();
+        loop {
+            tokio::time::sleep(TEND_PAUSE).await;
+            let Some(serving) = self.former().serving() else { continue };
+            let membership = serving.board.membership();
+            let leads = serving.cluster.leader() == Some(serving.cluster.me.id);
+            if !leads || membership.is_joint() {
+                continue;
+            }
+            let Some(member) = outdated(&serving, &membership) else { continue };
+            let name = member.name.clone();
+            let checked = check_texts(&member).map_err(Stop::Error);
+            let deadline = Instant::now() + UPDATE_TTL;
+            let done = match checked {
+                Ok(()) => {
+                    let changes = vec![MemberChange::Update(member)];
+                    propose(&serving, changes, false, deadline).await.map(|_| ())
+                }
+                Err(stop) => Err(stop),
+            };
+            match done {
+                Ok(()) => tracing::info!(member = %name, "took over its new name or addresses"),
+                Err(Stop::Moved { .. }) => {}
+                Err(Stop::Error(error)) => {
+                    let text = format!("{name}: {error}");
+                    if text != complaint {
+                        tracing::warn!(reason = %text, "cannot take over what a member says of itself");
+                        complaint = text;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A member whose name or addresses are not those in the membership, as it describes itself.
+fn outdated(serving: &Serving, membership: &Membership) -> Option<Member> {
+    let cluster = &serving.cluster;
+    membership.members().find_map(|(member, _)| {
+        let said = if member.id == cluster.me.id {
+            cluster.me.clone()
+        } else {
+            let peer = cluster.peers().get(&member.id).cloned()?;
+            if !peer.is_connected() {
+                return None;
+            }
+            peer.known().member
+        };
+        let said = Member { promote: member.promote, ..said };
+        (said.incarnation == member.incarnation && said != *member).then_some(said)
+    })
+}
+
+fn find(serving: &Serving, name: &str) -> Result<(Member, Part), Error> {
+    let membership = serving.board.membership();
+    match resolve(&membership, name) {
+        Some((member, part)) => Ok((member.clone(), part)),
+        None => Err(no_member(&membership, name)),
+    }
+}
+
+/// Proposes a change and waits until it is applied. Answers with the membership that it led to.
+async fn propose(
+    serving: &Serving,
+    changes: Vec<MemberChange>,
+    force: bool,
+    deadline: Instant,
+) -> Result<Arc<Membership>, Stop> {
+    let patience = deadline.min(Instant::now() + IN_PROGRESS_WAIT);
+    loop {
+        let (reply, replied) = oneshot::channel();
+        serving.inbox.push(Input::Change { changes: changes.clone(), force, reply });
+        let refusal = match tokio::time::timeout_at(deadline.into(), replied).await {
+            Ok(Ok(Ok(membership))) => return Ok(membership),
+            Ok(Ok(Err(ChangeError::Refused(refusal)))) => refusal,
+            Ok(Ok(Err(ChangeError::Lost)) | Err(_)) => return Err(Stop::Moved { unknown: true }),
+            Err(_elapsed) => return Err(unconfirmed().into()),
+        };
+        match refusal {
+            ChangeRefusal::NotLeader | ChangeRefusal::IsLeader => {
+                return Err(Stop::Moved { unknown: false });
+            }
+            ChangeRefusal::InProgress | ChangeRefusal::Busy if Instant::now() < patience => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            refusal => return Err(refused(&refusal).into()),
+        }
+    }
+}
+
+/// Waits until the membership is as wanted and no change is under way any more.
+async fn settled(
+    serving: &Serving,
+    deadline: Instant,
+    wanted: impl Fn(&Membership) -> bool,
+) -> Result<Arc<Membership>, Stop> {
+    let mut memberships = serving.board.watch_membership();
+    let waiting = memberships.wait_for(|now| !now.is_joint() && wanted(now));
+    match tokio::time::timeout_at(deadline.into(), waiting).await {
+        Ok(Ok(membership)) => Ok(Arc::clone(&membership)),
+        // The board lives as long as the node.
+        Ok(Err(_)) | Err(_) => Err(unconfirmed().into()),
+    }
+}
+
+fn unconfirmed() -> Error {
+    Error::new(ErrorCode::Timeout, "the deadline passed before the change was known to be over")
+        .hint("it may still take effect; see: remex cluster members")
+        .effect_unknown()
+        .retry_after(1000)
+}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use remex_model::{Membership, NodeId};
+use remex_model::NodeId;
 
 /// Who was heard of lately.
 #[derive(Debug)]
@@ -42,11 +42,6 @@ impl Contacts {
 
     pub(crate) fn is_active(&self, peer: NodeId) -> bool {
         self.silent.contains_key(&peer)
-    }
-
-    /// Forgets those who are no members.
-    pub(crate) fn keep_members(&mut self, membership: &Membership) {
-        self.silent.retain(|&peer, _| membership.get(peer).is_some());
     }
 }
 

@@ -147,11 +147,6 @@ impl Tail {
         self.fetched = entries;
     }
 
-    /// Whether the log holds an entry, as far as is known here.
-    pub(crate) fn has(&self, index: u64) -> bool {
-        (self.first_index..=self.last_index).contains(&index)
-    }
-
     fn memory_first(&self) -> u64 {
         self.entries.front().map_or(self.last_index + 1, |entry| entry.index)
     }

@@ -6,10 +6,6 @@ use remex_model::{NodeId, Term};
 use super::Core;
 use crate::timeout::Rank;
 
-/// Elections in short order after the leader is gone for certain. Others may notice a moment
-/// later and ignore the first; after these the ordinary timeouts hold again.
-const HURRIED_ELECTIONS: u32 = 3;
-
 impl Core {
     pub(super) fn tick_election(&mut self) {
         if self.must_sync_first() {
@@ -24,8 +20,7 @@ impl Core {
         let raft = &self.raft.raft;
         if raft.state != StateRole::Leader && raft.election_elapsed <= elapsed {
             self.elections += 1;
-            if self.hurried > 0 {
-                self.hurried -= 1;
+            if self.now < self.hurried_until {
                 self.hurry();
             }
         }
@@ -50,7 +45,8 @@ impl Core {
         if raft.state == StateRole::Follower && raft.leader_id == peer.get() {
             let term = raft.term;
             raft.become_follower(term, 0);
-            self.hurried = HURRIED_ELECTIONS;
+            // Others that have not noticed yet ignore candidates for an election timeout.
+            self.hurried_until = self.now + 2 * self.config.election_ticks as u64;
             self.hurry();
         }
     }

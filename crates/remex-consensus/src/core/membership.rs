@@ -154,7 +154,6 @@ impl Core {
         let me = self.id();
         let removed = self.membership.get(me).is_some() && after.get(me).is_none();
         self.membership = Arc::new(after);
-        self.contacts.keep_members(&self.membership);
         let raft = &mut self.raft.raft;
         if !raft.promotable() && raft.state != StateRole::Follower {
             // A leader that is none any more. The library leaves this to its user.

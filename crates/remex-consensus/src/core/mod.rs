@@ -54,8 +54,9 @@ pub struct Core {
     now: u64,
     /// Elections that this node stood for.
     elections: u64,
-    /// Elections that it will stand for in short order, because the leader is gone for certain.
-    hurried: u32,
+    /// Up to this tick it stands for election in short order, because the leader is gone for
+    /// certain.
+    hurried_until: u64,
     /// Who belongs to the cluster, as of `applied`.
     membership: Arc<Membership>,
     contacts: Contacts,
@@ -130,7 +131,7 @@ impl Core {
             timeout,
             now: 0,
             elections: 0,
-            hurried: 0,
+            hurried_until: 0,
             membership: Arc::new(start.membership),
             contacts: Contacts::new(config.election_ticks as u64),
             leadership,
@@ -253,7 +254,7 @@ impl Core {
         }
         self.leadership = now;
         if leader.is_some() {
-            self.hurried = 0;
+            self.hurried_until = 0;
         }
         self.reads.ask_again();
         self.reads.drop_remotes();

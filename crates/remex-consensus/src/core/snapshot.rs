@@ -44,7 +44,6 @@ impl Core {
         (heartbeat.from, heartbeat.to, heartbeat.term) = (message.from, message.to, message.term);
         self.step_raft(heartbeat);
         if self.follows(from) {
-            self.say_position(from);
             let (index, term) = (Index(index), Term(term));
             effects.push(Effect::NeedSnapshot { index, term, from });
         }

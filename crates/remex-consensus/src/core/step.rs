@@ -201,10 +201,10 @@ impl Core {
     }
 
     fn fetched(&mut self, fetch: FetchId, entries: &[crate::Entry]) {
-        let Some((low, context)) = self.fetches.remove(&fetch) else { return };
-        if entries.is_empty() && self.raft.store().has(low) {
-            // The log on disk was trimmed, and this core will hear of it. Until then the library
-            // asks again whenever the follower answers a heartbeat.
+        let Some((_, context)) = self.fetches.remove(&fetch) else { return };
+        if entries.is_empty() {
+            // The log on disk was trimmed, and this core will hear of it. The library asks again
+            // whenever the follower answers a heartbeat, and is told then.
             return;
         }
         let entries = entries.iter().map(crate::Entry::to_raft).collect();

@@ -36,6 +36,27 @@ fn followers_that_notice_one_after_the_other_elect_soon_too() {
     }
 }
 
+/// The only one that can win notices first, and stands again until the other one notices too.
+#[test]
+fn whoever_noticed_first_does_not_give_up() {
+    for delay in 1..18 {
+        let mut cluster = Cluster::new(3);
+        let old = cluster.leader();
+        let behind = cluster.follower(old);
+        cluster.cut = vec![NodeId(behind)];
+        cluster.propose(old, 1);
+        cluster.tick(1);
+        cluster.nodes.remove(&NodeId(old));
+        cluster.cut.clear();
+        let ahead = cluster.follower(behind);
+        cluster.handle(ahead, Event::PeerGone { peer: NodeId(old) });
+        cluster.tick(delay);
+        cluster.handle(behind, Event::PeerGone { peer: NodeId(old) });
+        cluster.tick(8);
+        assert_eq!(cluster.leader_now(), Some(ahead), "{delay} ticks apart");
+    }
+}
+
 #[test]
 fn a_false_alarm_changes_nothing() {
     let mut cluster = Cluster::new(3);
@@ -61,6 +82,9 @@ fn the_end_of_one_that_does_not_lead_hurries_nobody() {
     let follower = cluster.follower(leader);
     cluster.cut = vec![NodeId(follower)];
     gone(&mut cluster, follower);
+    for id in cluster.nodes.keys().map(|id| id.get()).filter(|&id| id != follower) {
+        assert_eq!(cluster.node(id).core.leadership().leader, Some(NodeId(leader)));
+    }
     cluster.tick(10);
     assert_eq!(cluster.leader_now(), Some(leader));
     assert_eq!(cluster.node(leader).core.leadership().term, term);

@@ -159,6 +159,18 @@ fn a_removed_node_gets_no_vote() {
 }
 
 #[test]
+fn a_stranger_cannot_depose_a_leader() {
+    let (mut cluster, leader, _, term) = pair();
+    let mut ask = message(MessageType::MsgRequestVote, 99, leader, Term(term.get() + 5));
+    (ask.index, ask.log_term) = (1 << 20, term.get());
+    // The library takes this for a hand-over, which breaks every lease.
+    ask.context = Bytes::from_static(b"CampaignTransfer");
+    give(&mut cluster, ask);
+    assert_eq!(cluster.leader_now(), Some(leader));
+    assert_eq!(cluster.node(leader).core.leadership().term, term);
+}
+
+#[test]
 fn the_leader_marks_what_its_members_have() {
     let (mut cluster, leader, follower, term) = pair();
     let mut marks = Marks::default();

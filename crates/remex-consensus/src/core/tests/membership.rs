@@ -244,6 +244,45 @@ fn a_learner_that_lags_is_not_promoted() {
     assert_eq!(cluster.parts(1), voters(&[1, 2]));
 }
 
+/// It answers heartbeats, so it is active, but its disk does not keep up.
+#[test]
+fn a_learner_whose_disk_lags_is_not_promoted() {
+    let mut cluster = Cluster::new(1);
+    cluster.leader();
+    cluster.join(2);
+    let waiting = Member { promote: false, ..member(2) };
+    assert_eq!(cluster.change(1, vec![MemberChange::Add(waiting)]), None);
+    help(&mut cluster);
+    cluster.slow = vec![NodeId(2)];
+    for sequence in 1..=20 {
+        cluster.propose(1, sequence);
+    }
+    assert_eq!(cluster.change(1, vec![MemberChange::Update(member(2))]), None);
+    cluster.tick(60);
+    assert!(cluster.node(1).core.progress()[1].active);
+    assert_eq!(cluster.parts(1), [(1, Part::Voter), (2, Part::Learner)]);
+    cluster.slow.clear();
+    while !cluster.node(2).unsynced.is_empty() {
+        cluster.sync(2);
+    }
+    cluster.tick(10);
+    assert_eq!(cluster.parts(1), voters(&[1, 2]));
+}
+
+#[test]
+fn leadership_is_not_handed_to_one_that_is_being_demoted() {
+    let mut cluster = grown(3);
+    lead(&mut cluster, 1);
+    cluster.slow = vec![NodeId(2), NodeId(3)];
+    assert_eq!(cluster.change(1, vec![MemberChange::Demote(NodeId(3))]), None);
+    cluster.sync(2);
+    assert_eq!(cluster.parts(1)[2], (3, Part::Demoted));
+    cluster.handle(1, Event::Transfer { to: Some(NodeId(3)) });
+    assert_eq!(cluster.node(1).core.raft.raft.lead_transferee, None);
+    cluster.handle(1, Event::Transfer { to: None });
+    assert_eq!(cluster.node(1).core.raft.raft.lead_transferee, Some(2));
+}
+
 #[test]
 fn a_change_that_would_lose_the_quorum_is_refused() {
     let mut cluster = grown(3);

@@ -20,8 +20,9 @@
 //!
 //! # What is missing
 //!
-//! Rot on disk, disks that are wiped or rolled back, watches; changes of membership and snapshots,
-//! which do not exist yet. Therefore logs are trimmed only up to what every node has.
+//! Rot on disk, disks that are wiped or rolled back, watches; changes of membership and snapshots:
+//! nobody asks for the first or fetches the second. Therefore logs are trimmed only up to what every
+//! node has.
 
 mod around;
 mod campaign;

@@ -6,6 +6,7 @@ use remex_consensus::{Entry, HardState};
 use remex_model::{Index, Term};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::node::FOUNDING;
 use crate::violation::Check;
 
 /// What an entry is, in short: two entries with equal stamps are taken for equal.
@@ -29,9 +30,15 @@ pub(crate) struct Change {
     pub(crate) stamps: Vec<Stamp>,
 }
 
-/// A sequence of stamps from entry 1 on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A sequence of stamps from entry 1 on, which is the founding entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamps(Vec<Stamp>);
+
+impl Default for Stamps {
+    fn default() -> Self {
+        Self(vec![Stamp { term: FOUNDING.1, hash: 0 }])
+    }
+}
 
 impl Stamps {
     pub(crate) fn get(&self, index: Index) -> Option<Stamp> {
@@ -62,7 +69,7 @@ impl Stamps {
 
 /// A node's log as the core has it and as the disk is known to have it. Entries that were given
 /// back by trimming stay in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ShadowLog {
     /// Everything handed out to be written.
     pub(crate) all: Stamps,
@@ -71,6 +78,19 @@ pub(crate) struct ShadowLog {
     pub(crate) synced_hard_state: HardState,
     /// Writes that are not synced, oldest first.
     pub(crate) pending: VecDeque<Change>,
+}
+
+impl Default for ShadowLog {
+    /// The log of a founder.
+    fn default() -> Self {
+        let (commit, term) = FOUNDING;
+        Self {
+            all: Stamps::default(),
+            synced: Stamps::default(),
+            synced_hard_state: HardState { term, vote: None, commit },
+            pending: VecDeque::new(),
+        }
+    }
 }
 
 impl ShadowLog {

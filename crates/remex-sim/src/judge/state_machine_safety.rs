@@ -5,11 +5,13 @@ use remex_model::{Index, NodeId};
 
 use super::ledger::Ledger;
 use super::shadow_log::Stamp;
+use crate::node::FOUNDING;
 use crate::violation::{Broken, Check};
 
 const NAME: &str = "state_machine_safety";
 
-/// The hash of the state at every index, as the first node that came there had it.
+/// The hash of the state at every index behind the founding one, as the first node that came there
+/// had it.
 #[derive(Debug, Default)]
 pub(crate) struct StateMachineSafety(Vec<u64>);
 
@@ -30,9 +32,10 @@ impl StateMachineSafety {
         index: Index,
         hash: u64,
     ) -> Result<bool, Broken> {
-        let known = usize::try_from(index.get() - 1).ok().and_then(|at| self.0.get(at));
+        let behind = index.get().saturating_sub(FOUNDING.0.get() + 1);
+        let known = usize::try_from(behind).ok().and_then(|at| self.0.get(at));
         match known {
-            None if index.get() == self.0.len() as u64 + 1 => {
+            None if behind == self.0.len() as u64 => {
                 self.0.push(hash);
                 Ok(true)
             }

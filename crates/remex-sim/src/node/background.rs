@@ -1,8 +1,10 @@
 //! What goes on beside the driver: the way of the state's buffer into the engine, and of what it
 //! covers out of the log; segments made ahead of need.
 
+use remex_consensus::Event;
 use remex_engine::Engine as _;
 use remex_log::LogError;
+use remex_model::Index;
 
 use super::Inside;
 use super::running::Running;
@@ -69,7 +71,11 @@ impl Running {
             let trimmed = self.check_disk(job.run())?;
             self.log.finish_trim(trimmed);
         }
-        around.coverage.trims += u64::from(self.log.first_index() > first);
+        let now_first = self.log.first_index();
+        if now_first > first {
+            around.coverage.trims += 1;
+            self.put(Event::Trimmed { first_index: Index(now_first) }, around);
+        }
         Ok(())
     }
 }

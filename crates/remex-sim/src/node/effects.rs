@@ -37,9 +37,15 @@ impl Running {
                     self.put(Event::Fetched { fetch, entries }, around);
                 }
                 Effect::Leadership(leadership) => self.leadership_changed(leadership, around)?,
-                Effect::Fatal { reason } => {
+                Effect::Fatal { reason } | Effect::RolledBack { reason } => {
                     let detail = format!("node {} stops: {reason}", self.position);
                     return Err(Stop::Broken(("fatal", detail)));
+                }
+                // Logs are trimmed only up to what every node has, and nobody asks for changes of
+                // the membership.
+                Effect::NeedSnapshot { .. } | Effect::Removed | Effect::ChangeRefused { .. } => {
+                    let detail = format!("node {}: {effect:?}", self.position);
+                    return Err(Stop::Broken(("unasked", detail)));
                 }
             }
         }
@@ -77,8 +83,9 @@ impl Running {
     fn apply(&mut self, entries: Vec<Entry>, around: &mut Around) -> Result<(), Stop> {
         let mut mine = Vec::new();
         for entry in entries {
-            match entry.kind {
-                EntryKind::Data => {}
+            if entry.kind == EntryKind::Membership {
+                let detail = format!("node {} applies a change: {entry:?}", self.position);
+                return Err(Stop::Broken(("unasked", detail)));
             }
             around.judge.applying(self.id, &entry)?;
             let applied = self.state.apply(entry.index, entry.term, entry.data.clone());

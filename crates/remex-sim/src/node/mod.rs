@@ -9,6 +9,7 @@
 
 mod background;
 mod effects;
+mod found;
 mod media;
 mod power;
 mod recover;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use remex_consensus::{Event, Message};
 use remex_model::{Index, NodeId};
 
+pub(crate) use self::found::FOUNDING;
 pub(crate) use self::media::Media;
 pub(crate) use self::power::End;
 pub(crate) use self::request::{Answer, Call, Caller};
@@ -54,6 +56,8 @@ pub(crate) struct Node {
     /// Which self it starts as.
     id: NodeId,
     media: Media,
+    /// Whether its log was ever begun: from then on an empty one has lost something.
+    has_log: bool,
     dice: Dice,
     /// Runs of its process so far.
     runs: u64,
@@ -63,6 +67,8 @@ pub(crate) struct Node {
     disk_full: bool,
     /// Entries up to here were applied in an earlier run.
     applied_before: Index,
+    /// What its engine held when it went down.
+    durable_before: Index,
     running: Option<Box<Running>>,
 }
 
@@ -72,10 +78,12 @@ impl Node {
             position,
             id,
             media: Media::empty(&mut dice),
+            has_log: false,
             runs: 0,
             clock_ahead_ms: dice.between(0, 10_000),
             disk_full: false,
             applied_before: Index(0),
+            durable_before: Index(0),
             running: None,
             dice,
         }
@@ -84,6 +92,11 @@ impl Node {
     /// The number of the run that a happening inside this node must carry to count.
     pub(crate) fn run(&self) -> Option<u64> {
         self.running.as_ref().map(|_| self.runs)
+    }
+
+    /// The last entry whose effect is in its engine.
+    pub(crate) fn durable(&self) -> Index {
+        self.running.as_ref().map_or(self.durable_before, |running| running.state.durable())
     }
 
     pub(crate) fn running(&self) -> Option<&Running> {

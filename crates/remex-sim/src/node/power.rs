@@ -43,6 +43,7 @@ impl Node {
             };
             reply(waiting.caller, answer, around);
         }
+        self.durable_before = running.state.durable();
         self.applied_before = self.applied_before.max(running.state.applied());
         drop(running);
         self.leave(end);

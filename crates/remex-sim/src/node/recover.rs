@@ -1,9 +1,11 @@
 //! What a core starts from, read from log and state.
 
 use remex_consensus::{Entry, HardState, Start};
+use remex_engine::MemoryEngine;
 use remex_log::Log;
 use remex_log::memory_disk::MemoryDisk;
-use remex_model::{Index, NodeId, Term};
+use remex_model::{Index, Membership, NodeId, Term};
+use remex_state::State;
 
 use super::Node;
 use super::effects::from_log_entry;
@@ -16,9 +18,10 @@ impl Node {
     pub(super) fn read_start(
         &self,
         log: &Log<MemoryDisk>,
-        applied: Index,
+        state: &State<MemoryEngine>,
         around: &mut Around,
     ) -> Result<Start, Stop> {
+        let applied = state.durable();
         let (first, last) = (log.first_index(), log.last_index());
         if applied.get() + 1 < first || last < applied.get() {
             let detail = format!(
@@ -27,16 +30,18 @@ impl Node {
             );
             return Err(Stop::Broken(("log", detail)));
         }
-        let state = log.hard_state();
-        let vote = (state.vote != 0).then_some(NodeId(state.vote));
-        let hard_state = HardState { term: Term(state.term), vote, commit: Index(state.commit) };
+        let kept = log.hard_state();
+        let vote = (kept.vote != 0).then_some(NodeId(kept.vote));
+        let hard_state = HardState { term: Term(kept.term), vote, commit: Index(kept.commit) };
         let mut entries = self.read_entries(log, first)?;
         let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
         around.judge.recovered(self.id, hard_state, Index(first), &stamps)?;
         let behind = entries.partition_point(|entry| entry.index <= applied);
         entries.drain(..behind);
         let first_index = Index(first);
-        Ok(Start { hard_state, applied, first_index, terms: runs_of_terms(log), entries })
+        let membership = Membership::clone(&state.membership());
+        let terms = runs_of_terms(log);
+        Ok(Start { hard_state, membership, applied, first_index, terms, entries })
     }
 
     fn read_entries(&self, log: &Log<MemoryDisk>, from: u64) -> Result<Vec<Entry>, Stop> {

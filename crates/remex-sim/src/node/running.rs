@@ -137,7 +137,7 @@ impl Running {
     /// Leadership is to go to another node.
     pub(crate) fn hand_over(&mut self, around: &mut Around) {
         if self.core.leadership().role == Role::Leader {
-            self.put(Event::HandOver, around);
+            self.put(Event::Transfer { to: None }, around);
         }
     }
 

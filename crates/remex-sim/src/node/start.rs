@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use remex_consensus::{Config, Core};
 use remex_log::memory_disk::MemoryDisk;
-use remex_log::{Log, OpenError, Options, Owner};
+use remex_log::{Log, LogError, OpenError, Options, Owner};
 use remex_state::State;
 
+use super::found;
 use super::running::Running;
 use super::writer::Writer;
 use super::{End, Inside, Node};
@@ -28,13 +29,14 @@ impl Node {
         self.runs += 1;
         around.trace.note([7, self.position as u64, self.runs]);
         let log = self.open_log(around)?;
+        let founders = found::membership(&around.selves);
         let options = remex_state::Options {
             retention: around.settings.retention,
             ..remex_state::Options::default()
         };
-        let state = State::open(Arc::clone(&self.media.engine), options)
+        let state = State::open(Arc::clone(&self.media.engine), options, Some(founders))
             .map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
-        let mut start = self.read_start(&log, state.durable(), around)?;
+        let mut start = self.read_start(&log, &state, around)?;
         if around.plant == Some(Plant::TailCutTooFar) {
             start.entries.pop();
             let last = start.entries.last().map_or(start.applied, |entry| entry.index);
@@ -89,29 +91,48 @@ impl Node {
         let owner = Owner { cluster: 1, node: self.id.get() };
         let mut options = Options::new(owner, self.dice.number());
         options.segment_bytes = around.settings.disk.segment_bytes;
-        let opened = Log::open(self.media.disk.clone(), options);
-        let (log, recovered) = match opened {
+        let (mut log, recovered) = match Log::open(self.media.disk.clone(), options) {
             Ok(opened) => opened,
-            Err(OpenError::Io(_) | OpenError::Read(_)) if self.media.disk.is_cut() => {
-                self.leave(End::PowerCut);
-                return Err(Stop::Ended(End::PowerCut));
-            }
-            Err(OpenError::Full { .. }) if self.disk_full => {
-                self.leave(End::DiskFull);
-                return Err(Stop::Ended(End::DiskFull));
-            }
             Err(error) => {
-                return Err(Stop::Broken(("log", format!("node {}: {error}", self.position))));
+                let planned = match error {
+                    OpenError::Io(_) | OpenError::Read(_) if self.media.disk.is_cut() => {
+                        Some(End::PowerCut)
+                    }
+                    OpenError::Full { .. } if self.disk_full => Some(End::DiskFull),
+                    _ => None,
+                };
+                return Err(self.start_failed(planned, &error));
             }
         };
+        if log.last_index() == 0 && !self.has_log {
+            if let Err(error) = found::begin(&mut log) {
+                let planned = match error {
+                    LogError::Io(_) if self.media.disk.is_cut() => Some(End::PowerCut),
+                    LogError::Full(_) if self.disk_full => Some(End::DiskFull),
+                    _ => None,
+                };
+                return Err(self.start_failed(planned, &error));
+            }
+            self.has_log = true;
+        }
         around.coverage.torn_tails += u64::from(recovered.cut.is_some());
         around.coverage.tails_rewritten += u64::from(recovered.rewritten_bytes > 0);
         Ok(log)
     }
 
+    /// A start that failed by plan leaves the node down; any other is a finding.
+    fn start_failed(&mut self, planned: Option<End>, error: &dyn std::error::Error) -> Stop {
+        match planned {
+            Some(end) => {
+                self.leave(end);
+                Stop::Ended(end)
+            }
+            None => Stop::Broken(("log", format!("node {}: {error}", self.position))),
+        }
+    }
+
     fn config(&self, session: u64, around: &Around) -> Config {
         let settings = &around.settings.core;
-        let voters = around.selves.all().collect();
         Config {
             election_ticks: settings.election_ticks,
             heartbeat_ticks: settings.heartbeat_ticks,
@@ -121,7 +142,7 @@ impl Node {
             inflight_messages_max: settings.inflight_messages_max,
             uncommitted_bytes_max: settings.uncommitted_bytes_max,
             tail_bytes_max: settings.tail_bytes_max,
-            ..Config::new(self.id, voters, session)
+            ..Config::new(self.id, session)
         }
     }
 }

@@ -245,11 +245,13 @@ impl World {
     }
 }
 
-/// A follower that is behind the first entry of its leader's log cannot be helped yet, so what is
-/// trimmed must be on every disk, and every leader must know that it is.
+/// Nobody fetches snapshots here yet. So what is trimmed must be on every disk, every leader must
+/// know that it is, and no follower may ever name an older entry as its last committed one: after a
+/// restart that is at least what its engine holds.
 fn dispensable(nodes: &[Node], judge: &Judge) -> Index {
     let known = nodes.iter().filter_map(|node| node.running()?.matched_everywhere());
-    known.min().unwrap_or(Index(u64::MAX)).min(judge.synced_everywhere())
+    let durable = nodes.iter().map(Node::durable);
+    known.chain(durable).min().unwrap_or_default().min(judge.synced_everywhere())
 }
 
 fn if_write(call: &Call) -> &'static str {

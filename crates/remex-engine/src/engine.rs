@@ -98,7 +98,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Reads everything that is on disk now, slice by slice, and compares it with its checksums:
     /// any bit that has changed since it was written is found, whether in rows or around them.
     /// Nothing is read but when the iterator is asked, so the caller sets the pace and may stop at
-    /// any slice. What compaction replaces meanwhile is passed over.
+    /// any slice. What compaction replaces meanwhile is passed over. What the operating system has
+    /// in memory is taken from there.
     fn scrub(&self) -> Scrub;
 
     /// Bytes that the rows take on disk.

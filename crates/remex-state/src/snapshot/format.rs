@@ -24,7 +24,7 @@ use crc32c::{crc32c, crc32c_append};
 use remex_model::{ClusterId, DecodeError, Decoder, Encoder, Index, Membership, Revision, Term};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Header;
+use super::{Damage, Header};
 
 pub(super) const VERSION: u32 = 1;
 pub(super) const MAGIC: [u8; 8] = *b"REMEXSNP";
@@ -109,16 +109,15 @@ pub(super) struct HeaderStart {
 }
 
 impl HeaderStart {
-    pub(super) fn decode(bytes: [u8; HEADER_BYTES]) -> Result<Self, DecodeError> {
-        let (magic, rest) = bytes.split_first_chunk::<8>().expect("20 bytes begin with 8");
-        let mut decoder = Decoder::new(Bytes::copy_from_slice(rest));
-        Ok(Self {
-            magic: *magic,
-            version: decoder.u32("version")?,
-            length: decoder.u32("length")?,
-            checksum: decoder.u32("checksum")?,
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Self {
+        let [magic @ .., v0, v1, v2, v3, l0, l1, l2, l3, c0, c1, c2, c3] = *bytes;
+        Self {
+            magic,
+            version: u32::from_le_bytes([v0, v1, v2, v3]),
+            length: u32::from_le_bytes([l0, l1, l2, l3]),
+            checksum: u32::from_le_bytes([c0, c1, c2, c3]),
             start: crc32c(&bytes[..16]),
-        })
+        }
     }
 
     /// Whether this is the start of the header with this body.
@@ -168,18 +167,34 @@ impl PartStart {
         out
     }
 
-    /// Reads the start of a part; `None` if it is of no kind, and then whether its checksum is
-    /// right.
-    pub(super) fn decode(salt: u64, bytes: &[u8; PART_BYTES]) -> (Option<Self>, bool) {
+    pub(super) fn decode(salt: u64, bytes: &[u8; PART_BYTES]) -> Result<Self, Damage> {
         let [m0, m1, m2, m3, c0, c1, c2, c3, rest @ ..] = *bytes;
         let [n0, n1, n2, n3, n4, n5, n6, n7, l0, l1, l2, l3, p0, p1, p2, p3] = rest;
-        let start = Kind::of([m0, m1, m2, m3]).map(|kind| Self {
+        let kind = Kind::of([m0, m1, m2, m3]).ok_or(Damage::Kind)?;
+        if u32::from_le_bytes([c0, c1, c2, c3]) != start_checksum(salt, bytes) {
+            return Err(Damage::Checksum("start of a part"));
+        }
+        Ok(Self {
             kind,
             number: u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7]),
             length: u32::from_le_bytes([l0, l1, l2, l3]),
             checksum: u32::from_le_bytes([p0, p1, p2, p3]),
-        });
-        (start, u32::from_le_bytes([c0, c1, c2, c3]) == start_checksum(salt, bytes))
+        })
+    }
+
+    /// Checks that this is the part that is due, and of a length that is ever written.
+    pub(super) fn check(&self, expected: u64) -> Result<(), Damage> {
+        if self.number != expected {
+            return Err(Damage::Place { expected, found: self.number });
+        }
+        let (part, lengths) = match self.kind {
+            Kind::Chunk => ("chunk", 1..=CHUNK_BYTES),
+            Kind::End => ("end", END_BYTES..=END_BYTES),
+        };
+        match lengths.contains(&(self.length as usize)) {
+            true => Ok(()),
+            false => Err(Damage::Length { part, length: self.length }),
+        }
     }
 
     /// Whether this is the start of the part with this payload.

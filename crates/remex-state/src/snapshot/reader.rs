@@ -1,13 +1,13 @@
 //! Reads a snapshot, verifying all of it.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::check::RowCheck;
 use super::format::{
-    BODY_BYTES_MAX, CHUNK_BYTES, END_BYTES, HEADER_BYTES, HeaderStart, Kind, MAGIC, PART_BYTES,
-    PartStart, ROW_BYTES, Totals, VERSION, decode_body,
+    BODY_BYTES_MAX, HEADER_BYTES, HeaderStart, Kind, MAGIC, PART_BYTES, PartStart, ROW_BYTES,
+    Totals, VERSION, decode_body,
 };
 use super::{Damage, Header, SnapshotError, Summary};
 
@@ -37,8 +37,7 @@ impl<R: Read> Reader<R> {
     /// If the input cannot be read, or does not begin with the header of a snapshot that this
     /// version can read.
     pub fn new(mut input: R) -> Result<Self, SnapshotError> {
-        let start = HeaderStart::decode(array::<HEADER_BYTES>(&mut input, 0)?)
-            .map_err(|source| damaged(0, Damage::Header(source)))?;
+        let start = HeaderStart::decode(&array(&mut input, 0)?);
         if start.magic != MAGIC {
             return Err(damaged(0, Damage::Magic));
         }
@@ -119,51 +118,39 @@ impl<R: Read> Reader<R> {
     fn read_part(&mut self) -> Result<(), SnapshotError> {
         let offset = self.offset;
         self.part_offset = offset;
-        let start: [u8; PART_BYTES] = array(&mut self.input, offset)?;
-        let start = match PartStart::decode(self.salt, &start) {
-            (None, _) => return Err(damaged(offset, Damage::Kind)),
-            (Some(_), false) => return Err(damaged(offset, Damage::Checksum("start of a part"))),
-            (Some(start), true) => start,
-        };
-        let PartStart { kind, number, length, .. } = start;
-        if number != self.parts {
-            let place = Damage::Place { expected: self.parts, found: number };
-            return Err(damaged(offset, place));
-        }
-        let (part, lengths) = match kind {
-            Kind::Chunk => ("chunk", 1..=CHUNK_BYTES),
-            Kind::End => ("end", END_BYTES..=END_BYTES),
-        };
-        if !lengths.contains(&(length as usize)) {
-            return Err(damaged(offset, Damage::Length { part, length }));
-        }
-        let payload = bytes(&mut self.input, length, offset)?;
+        let start = PartStart::decode(self.salt, &array(&mut self.input, offset)?)
+            .and_then(|start| start.check(self.parts).map(|()| start))
+            .map_err(|damage| damaged(offset, damage))?;
+        let payload = bytes(&mut self.input, start.length, offset)?;
         if !start.matches(self.salt, &payload) {
-            return Err(damaged(offset, Damage::Checksum(part)));
+            return Err(damaged(offset, Damage::Checksum("payload of a part")));
         }
         self.parts += 1;
         self.offset += (PART_BYTES + payload.len()) as u64;
-        match kind {
+        match start.kind {
             Kind::Chunk => {
                 self.totals.add(&payload);
                 self.rows.extend_from_slice(&payload);
                 Ok(())
             }
-            Kind::End => self.end(&payload).map_err(|damage| damaged(offset, damage))?,
+            Kind::End => {
+                self.check_end(&payload).map_err(|damage| damaged(offset, damage))?;
+                self.nothing_follows()?;
+                self.ended = true;
+                Ok(())
+            }
         }
     }
 
-    /// Compares the end with what came before it. The inner result is of reading the input.
-    fn end(&mut self, payload: &[u8]) -> Result<Result<(), SnapshotError>, Damage> {
+    /// Compares the end with what came before it.
+    fn check_end(&self, payload: &[u8]) -> Result<(), Damage> {
         if !self.rows.is_empty() {
             return Err(Damage::Row);
         }
         if payload != self.totals.encode() {
             return Err(Damage::Totals);
         }
-        self.check.finish()?;
-        self.ended = true;
-        Ok(self.nothing_follows())
+        self.check.finish()
     }
 
     fn nothing_follows(&mut self) -> Result<(), SnapshotError> {
@@ -182,19 +169,23 @@ fn damaged(offset: u64, damage: Damage) -> SnapshotError {
 /// Reads `N` bytes of the part that begins at `offset`.
 fn array<const N: usize>(input: &mut impl Read, offset: u64) -> Result<[u8; N], SnapshotError> {
     let mut out = [0; N];
-    match input.read_exact(&mut out) {
-        Ok(()) => Ok(out),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Err(SnapshotError::Cut { offset })
-        }
-        Err(error) => Err(error.into()),
+    input.read_exact(&mut out).map_err(|error| reading(error, offset))?;
+    Ok(out)
+}
+
+/// The input may tell by itself that it ends too early.
+fn reading(error: io::Error, offset: u64) -> SnapshotError {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => SnapshotError::Cut { offset },
+        _ => error.into(),
     }
 }
 
 /// Reads some bytes of the part that begins at `offset`; memory is taken as they come.
 fn bytes(input: &mut impl Read, length: u32, offset: u64) -> Result<Vec<u8>, SnapshotError> {
     let mut out = Vec::new();
-    input.take(length.into()).read_to_end(&mut out)?;
+    let read = input.take(length.into()).read_to_end(&mut out);
+    read.map_err(|error| reading(error, offset))?;
     if out.len() == length as usize { Ok(out) } else { Err(SnapshotError::Cut { offset }) }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use remex_client::Endpoint;
+
 use crate::commands;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::settings::units;
 
@@ -29,6 +31,9 @@ Data:
   ls         List keys
 Cluster:
   status     Who leads, who is in, and what may still fail
+  health     Whether nodes take requests
+  cluster    Members and leadership: list, add, remove, promote, demote, transfer, recover
+  snapshot   The whole state as a file: save, verify, restore
 Self:
   bench      Measure a cluster
   version    Print the version
@@ -38,7 +43,7 @@ Options of the data and cluster commands:
   -o, --output FORMAT        table, json, ndjson or value, as the command has it [env: REMEX_OUTPUT]
       --consistency LEVEL    linearizable or stale, for reads [default: linearizable]
       --timeout TIME         Time for a request, repetitions included [default: 5s]
-      --retries N            Repetitions where repeating is safe [default: 3]
+      --retries N            Repetitions where repeating is safe [default: 8]
       --yes                  Do not ask
 Options of every command:
   -q, --quiet                Say less on standard error
@@ -79,6 +84,9 @@ pub(crate) enum Command {
     Del(commands::del::Del),
     Ls(commands::ls::Ls),
     Status(commands::status::Status),
+    Health(commands::health::Health),
+    Cluster(commands::cluster::Cluster),
+    Snapshot(commands::snapshot::Snapshot),
     Bench(commands::bench::Bench),
     Version(commands::version::Version),
 }
@@ -105,11 +113,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, hide = true, value_name = "LEVEL", default_value = "linearizable")]
     pub(crate) consistency: Consistency,
     /// Time for a request
-    #[arg(long, global = true, hide = true, value_name = "TIME", default_value = "5s",
-        value_parser = timeout)]
-    pub(crate) timeout: Duration,
+    #[arg(long, global = true, hide = true, value_name = "TIME", value_parser = timeout)]
+    timeout: Option<Duration>,
     /// Repetitions where repeating is safe
-    #[arg(long, global = true, hide = true, value_name = "N", default_value_t = 3)]
+    #[arg(long, global = true, hide = true, value_name = "N", default_value_t = 8)]
     pub(crate) retries: u32,
     /// Do not ask
     #[arg(long, global = true, hide = true)]
@@ -123,6 +130,25 @@ pub(crate) struct Globals {
     /// When to use color
     #[arg(long, global = true, hide = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+}
+
+impl Globals {
+    /// Time for a request.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout_or(Duration::from_secs(5))
+    }
+
+    /// Time for a request that takes longer than usual.
+    pub(crate) fn timeout_or(&self, usual: Duration) -> Duration {
+        self.timeout.unwrap_or(usual)
+    }
+
+    /// The nodes to ask.
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
+        Endpoint::parse_list(&self.endpoint).map_err(|error| {
+            Failure::usage(error).hint("write -e http://HOST:PORT, or set REMEX_ENDPOINTS")
+        })
+    }
 }
 
 /// How fresh reads must be.
@@ -244,11 +270,15 @@ fn mistake(rendered: &str, args: &[OsString]) -> [String; 2] {
 /// The program, with the command that was typed if it is one.
 fn typed_command(args: &[OsString]) -> String {
     let known = Cli::command();
-    let typed = args.iter().skip(1).filter_map(|arg| arg.to_str());
-    match typed.into_iter().find_map(|arg| known.find_subcommand(arg)) {
-        Some(command) => format!("remex {}", command.get_name()),
-        None => "remex".to_owned(),
+    let mut command = &known;
+    let mut words = vec!["remex"];
+    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        if let Some(found) = command.find_subcommand(arg) {
+            words.push(found.get_name());
+            command = found;
+        }
     }
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -279,12 +309,14 @@ mod tests {
 
     #[test]
     fn every_help_ends_with_examples() {
-        for command in Cli::command().get_subcommands_mut() {
+        fn check(command: &mut clap::Command) {
             let help = command.render_help().to_string();
             let examples = help.rfind("Examples:").unwrap_or_else(|| panic!("{help}"));
             assert!(help[examples..].contains("  remex "), "{help}");
             assert!(help[examples..].lines().skip(1).all(|line| line.starts_with("  ")), "{help}");
+            command.get_subcommands_mut().for_each(check);
         }
+        Cli::command().get_subcommands_mut().for_each(check);
     }
 
     #[test]
@@ -299,6 +331,9 @@ mod tests {
         let [message, hint] = mistake(&["remex", "put", "a"]);
         assert!(message.contains("<VALUE>"), "{message}");
         assert_eq!(hint, "hint: run: remex put --help");
+        let [message, hint] = mistake(&["remex", "cluster", "remove"]);
+        assert!(message.contains("<NAME>"), "{message}");
+        assert_eq!(hint, "hint: run: remex cluster remove --help");
         let [message, hint] = mistake(&["remex", "-q", "get", "a", "--rev", "0"]);
         assert!(message.ends_with("a revision is a number, and the first one is 1"), "{message}");
         assert_eq!(hint, "hint: run: remex get --help");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use remex::OpenError;
 use remex_client::{Code, Error, Outcome};
 
 /// The exit codes. Scripts depend on them: they never change meaning.
@@ -92,6 +93,22 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<OpenError> for Failure {
+    /// For commands that work on a data directory which no node runs in.
+    fn from(error: OpenError) -> Self {
+        let exit = match error {
+            OpenError::Locked { .. } | OpenError::Identity(_) | OpenError::Removed(_) => {
+                Exit::Protected
+            }
+            OpenError::Config(_)
+            | OpenError::DataDir { .. }
+            | OpenError::Listen { .. }
+            | OpenError::Recovery(_) => Exit::Failure,
+        };
+        Self::new(exit, error)
+    }
+}
+
 fn exit_of(error: &Error) -> Exit {
     let code = error.code.as_str();
     match error.status {
@@ -99,8 +116,11 @@ fn exit_of(error: &Error) -> Exit {
         Some(401 | 403) => return Exit::Denied,
         _ => {}
     }
-    if matches!(code, "key_not_found" | "compacted" | "future_revision") {
+    if matches!(code, "key_not_found" | "member_not_found" | "compacted" | "future_revision") {
         return Exit::NotFound;
+    }
+    if code == "would_lose_quorum" {
+        return Exit::Protected;
     }
     if error.outcome == Outcome::Unknown {
         return Exit::Unknown;

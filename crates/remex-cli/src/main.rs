@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod commands;
 mod exit;
+mod logs;
 mod output;
 mod session;
 mod settings;

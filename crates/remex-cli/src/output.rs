@@ -1,6 +1,6 @@
 //! Standard output: formats, and writing that stays silent when the reader has gone.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::ValueEnum;
 
@@ -92,6 +92,41 @@ pub(crate) fn note(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
+/// Asks a question; goes on only if one of these words is the reply, in any case of its letters.
+/// Without anybody to ask, nothing is confirmed.
+pub(crate) fn confirm(question: &str, words: &[&str], otherwise: &str) -> Result<(), Failure> {
+    let failed = |error| Failure::new(Exit::Failure, format!("cannot ask: {error}"));
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(failed)?;
+    let mut reply = String::new();
+    if io::stdin().lock().read_line(&mut reply).map_err(failed)? == 0 {
+        // The question stands on the line.
+        writeln!(stderr).ok();
+    }
+    let reply = reply.trim();
+    if words.iter().any(|word| word.eq_ignore_ascii_case(reply)) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Protected, format!("not confirmed; {otherwise}"))
+        .hint("add --yes to go on without being asked"))
+}
+
+/// A number of bytes, for people.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
 /// Lays out rows in columns; the first row is the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -147,6 +182,20 @@ mod tests {
     fn columns_line_up_without_blanks_at_the_end() {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         assert_eq!(table(&[row(["KEY", "V"]), row(["ü/long", ""])]), "KEY     V\nü/long\n");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (5 << 29, "2.5 GiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where a node answers clients.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -95,6 +96,15 @@ impl FromStr for Endpoint {
         if host.contains(':') && !bracketed {
             return Err(fail("an IPv6 address stands in brackets, as in [::1]:7480"));
         }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let good = if bracketed {
+            host[1..host.len() - 1].parse::<Ipv6Addr>().is_ok()
+        } else {
+            host.chars().all(plain)
+        };
+        if !good {
+            return Err(fail("the host must be a name or an address"));
+        }
         let port = match port {
             None => Self::DEFAULT_PORT,
             Some(digits) => match digits.parse() {
@@ -135,6 +145,8 @@ mod tests {
             ("a:70000", "port"),
             (":7480", "host"),
             ("::1", "brackets"),
+            ("[::x]:1", "host"),
+            ("a!b:1", "host"),
             ("a b", "path"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();

@@ -48,6 +48,11 @@ impl Arrivals {
         self.due.close();
     }
 
+    /// Hands out no arrival any more.
+    pub(crate) fn stop(&self) {
+        self.due.close();
+    }
+
     /// Waits for the next arrival and returns its moment; `None` after the end.
     pub(crate) async fn next(&self) -> Option<Instant> {
         self.due.acquire().await.ok()?.forget();

@@ -1,6 +1,6 @@
 //! Makes the load: clients that send one request after the other.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +27,15 @@ struct Run {
     measured: std::ops::Range<Instant>,
     arrivals: Option<Arc<Arrivals>>,
     recorder: Mutex<Recorder>,
+    /// The first answer that says that the requests themselves are wrong; it ends the run.
+    refused: OnceLock<Refusal>,
+}
+
+/// Why a server refuses the requests of a run, all of which are alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) detail: String,
+    pub(crate) hint: String,
 }
 
 /// Carries out a plan. Shows a progress line if asked to.
@@ -39,6 +48,7 @@ pub(crate) async fn run(plan: Plan, show_progress: bool) -> Report {
         measured: from..until,
         arrivals: clock.as_ref().map(|(arrivals, _)| Arc::clone(arrivals)),
         recorder: Mutex::new(Recorder::new()),
+        refused: OnceLock::new(),
         plan,
     });
     let mut clients = JoinSet::new();
@@ -53,10 +63,14 @@ pub(crate) async fn run(plan: Plan, show_progress: bool) -> Report {
     progress.abort();
     bar.finish_and_clear();
     let backlog = clock.map(|(arrivals, thread)| {
-        thread.join().expect("the clock does not panic");
+        // After a refusal the clock still runs; there is nothing to wait for then.
+        if run.refused.get().is_none() {
+            thread.join().expect("the clock does not panic");
+        }
         arrivals.backlog()
     });
-    Report::new(&run.plan, &run.recorder(), backlog)
+    let refused = run.refused.get().cloned();
+    Report::new(&run.plan, &run.recorder(), backlog, refused)
 }
 
 impl Run {
@@ -66,6 +80,9 @@ impl Run {
 
     /// Waits until the next request is to be sent; `None` when the run is over.
     async fn next(&self) -> Option<Instant> {
+        if self.refused.get().is_some() {
+            return None;
+        }
         match &self.arrivals {
             Some(arrivals) => arrivals.next().await,
             None => Some(Instant::now()).filter(|now| *now < self.measured.end),
@@ -100,6 +117,14 @@ async fn client(run: Arc<Run>, number: usize) {
             Ok(found) if counts => run.recorder().done(is_read, found, ended - begun),
             Ok(_) => {}
             Err(failed) => {
+                if let Some(refusal) = failed.refusal {
+                    // Another client may have been faster; one is enough.
+                    run.refused.set(refusal).ok();
+                    if let Some(arrivals) = &run.arrivals {
+                        arrivals.stop();
+                    }
+                    return;
+                }
                 if counts {
                     run.recorder().failed(&failed.code, failed.detail);
                 }
@@ -122,11 +147,12 @@ struct Failed {
     code: String,
     detail: String,
     loses_connection: bool,
+    refusal: Option<Refusal>,
 }
 
 impl Failed {
     fn new(code: &str, detail: String) -> Self {
-        Self { code: code.to_owned(), detail, loses_connection: true }
+        Self { code: code.to_owned(), detail, loses_connection: true, refusal: None }
     }
 }
 
@@ -166,7 +192,11 @@ fn judge(head: &Head, body: &[u8]) -> Result<bool, Failed> {
         return Ok(false);
     }
     let detail = field("detail").unwrap_or("no detail").to_owned();
-    Err(Failed { code, detail, loses_connection: false })
+    // Not so if it is the server that has too much, or waited in vain.
+    let is_refused = (400..500).contains(&head.status) && !matches!(head.status, 408 | 429);
+    let hint = field("hint").unwrap_or("look at the options: remex bench --help").to_owned();
+    let refusal = is_refused.then(|| Refusal { detail: detail.clone(), hint });
+    Err(Failed { code, detail, loses_connection: false, refusal })
 }
 
 /// A line of progress on standard error.

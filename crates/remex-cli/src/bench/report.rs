@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::load::Refusal;
 use super::plan::{Operation, Plan};
 use super::recorder::Recorder;
 use crate::output;
@@ -38,6 +39,9 @@ pub(crate) struct Report {
     writes: Option<Part>,
     #[serde(skip)]
     pub(crate) last_error: Option<String>,
+    /// Set if the run ended because the requests are wrong.
+    #[serde(skip)]
+    pub(crate) refused: Option<Refusal>,
 }
 
 /// Reads or writes alone, of a mixed run.
@@ -84,7 +88,12 @@ fn milliseconds(ns: u64) -> f64 {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, recorder: &Recorder, backlog: Option<usize>) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        recorder: &Recorder,
+        backlog: Option<usize>,
+        refused: Option<Refusal>,
+    ) -> Self {
         let seconds = plan.duration.as_secs_f64();
         let ops = recorder.done_count();
         let part = |histogram: &Histogram<u64>| {
@@ -111,6 +120,7 @@ impl Report {
             reads: part(&recorder.reads),
             writes: part(&recorder.writes),
             last_error: recorder.last_error.clone(),
+            refused,
         }
     }
 

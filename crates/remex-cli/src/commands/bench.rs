@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
-use remex_client::{Batch, Endpoint};
+use remex_client::Batch;
 
 use crate::bench::{self, Operation, Plan};
 use crate::cli::{Consistency, Globals};
@@ -26,7 +26,8 @@ With --rate, requests are sent at that rate and their latency counts from the mo
 they should have been sent (open loop). Keys are drawn evenly; endpoints share the clients. The
 keys stay in the store afterwards.
 
-Output: table on a terminal, else json (one object). Exit code 6 if no request was carried out.
+Output: table on a terminal, else json (one object). Exit code 6 if no request was carried out; the
+first request that the server refuses as wrong ends the run with exit code 1.
 
 Examples:
   remex bench put
@@ -74,7 +75,7 @@ impl Bench {
         let session = Session::open(globals)?;
         let plan = Plan {
             operation: self.operation,
-            endpoints: Endpoint::parse_list(&globals.endpoint).map_err(Failure::usage)?,
+            endpoints: globals.endpoints()?,
             clients: usize::try_from(self.clients).expect("32 bits fit"),
             rate: self.rate,
             duration: self.duration,
@@ -84,13 +85,17 @@ impl Bench {
             prefix: self.prefix,
             read_ratio: self.read_ratio,
             stale: globals.consistency == Consistency::Stale,
-            timeout: globals.timeout,
+            timeout: globals.timeout(),
         };
         if self.fill {
             fill(&session, &plan).await?;
         }
         let show_progress = !globals.quiet && std::io::stderr().is_terminal();
         let report = bench::run(plan, show_progress).await;
+        if let Some(refused) = report.refused {
+            let message = format!("the server refuses these requests: {}", refused.detail);
+            return Err(Failure::new(Exit::Failure, message).hint(refused.hint));
+        }
         match format {
             Format::Json => {
                 let text = serde_json::to_string(&report);
@@ -117,9 +122,7 @@ async fn fill(session: &Session, plan: &Plan) -> Result<(), Failure> {
     for number in 0..plan.keys {
         batch = batch.put_text(&plan.key(number), &plan.value(&mut random));
         if batch.len() == size || number + 1 == plan.keys {
-            // Writing the same key twice does no harm here, so that a lost answer needs no care.
-            let key = crate::session::idempotency_key();
-            session.client().batch(&batch.idempotency_key(key)).await?;
+            session.client().batch(&batch).await?;
             batch = Batch::new();
         }
     }

@@ -1,6 +1,6 @@
 //! `remex del`: deletes a key, or all keys under a prefix.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 
 use clap::Args;
 use remex_client::{Answer, Delete, DeletePrefix, Deleted};
@@ -8,7 +8,7 @@ use remex_client::{Answer, Delete, DeletePrefix, Deleted};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Format};
-use crate::session::{Session, idempotency_key};
+use crate::session::Session;
 
 /// Delete a key, or all keys under a prefix
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ impl Del {
         let answer = match (&self.key, &self.prefix) {
             (_, Some(prefix)) => delete_prefix(&session, globals, prefix).await?,
             (Some(key), None) => {
-                let mut delete = Delete::new().idempotency_key(idempotency_key());
+                let mut delete = Delete::new();
                 if let Some(revision) = self.if_rev {
                     delete = delete.if_revision(revision);
                 }
@@ -74,7 +74,6 @@ async fn delete_prefix(
             session.send(&delete.clone().dry_run().call(prefix)).await?.json()?;
         confirm(counted.deleted, prefix)?;
     }
-    let delete = delete.idempotency_key(idempotency_key());
     Ok(session.send(&delete.call(prefix)).await?)
 }
 
@@ -85,18 +84,9 @@ fn confirm(count: u64, prefix: &str) -> Result<(), Failure> {
         "" => format!("all {keys} of the store"),
         prefix => format!("{keys} under '{}'", output::on_a_line(prefix, 200)),
     };
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return Err(Failure::new(Exit::Protected, format!("would delete {what}"))
             .hint("add --yes to delete without being asked"));
     }
-    let failed = |error| Failure::new(Exit::Failure, format!("cannot ask: {error}"));
-    let mut stderr = std::io::stderr().lock();
-    write!(stderr, "Delete {what}? [y/N] ").and_then(|()| stderr.flush()).map_err(failed)?;
-    let mut reply = String::new();
-    stdin.lock().read_line(&mut reply).map_err(failed)?;
-    if matches!(reply.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Protected, "nothing was deleted"))
+    output::confirm(&format!("Delete {what}? [y/N] "), &["y", "yes"], "nothing was deleted")
 }

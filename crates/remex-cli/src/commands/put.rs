@@ -8,7 +8,7 @@ use remex_client::{Put as PutOptions, PutResult};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Format};
-use crate::session::{Session, idempotency_key};
+use crate::session::Session;
 
 /// Longest value that is read from a file or standard input: what a server can be told to take
 /// at most, and one byte to notice that there is more.
@@ -50,8 +50,7 @@ impl Put {
     pub(crate) async fn run(self, globals: &Globals) -> Result<(), Failure> {
         let format = output::choose(globals.output, &[Format::Value, Format::Json])?;
         let session = Session::open(globals)?;
-        // With a key of its own the write can be repeated after a lost answer.
-        let mut put = PutOptions::new().idempotency_key(idempotency_key());
+        let mut put = PutOptions::new();
         if let Some(revision) = self.if_rev {
             put = put.if_revision(revision);
         }

@@ -3,22 +3,21 @@
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use remex::Node;
+use remex::{Fatal, Node, OpenError};
 use remex_http::{Options, Surface};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt, registry};
 
-use super::runtime;
+use super::{join, runtime};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
+use crate::logs::Logs;
 use crate::output;
 use crate::settings::{Flags, Layers, LogFormat, Server};
 use crate::shell;
@@ -35,17 +34,22 @@ const WORKER_THREADS_MAX: usize = 4;
 /// Run a node
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Alone it is a one-node cluster at once. With --join and --expect, the same command line on every
-machine founds one cluster, in any order of starting. The same command line is right for every
-restart. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the file
+Alone it is a one-node cluster at once. With --join it asks any node of a running cluster to take it
+in; with --join and --expect, the same command line on every machine founds one cluster, in any
+order of starting; with --wait it waits to be invited (remex cluster add). Once it is a member none
+of these changes anything: the same command line is right for every restart. A node that lost its
+disk comes back under its --name by itself. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the file
 named by --config (TOML: data-dir = '…'), and defaults, in this order.
 
-SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops it at once.
+SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops it at once. Exit code
+9 if the node was removed from its cluster: do not start it again with its old data.
 
 Examples:
   remex serve
   remex serve --data-dir /var/lib/remex --listen 10.0.0.1:7480 --peer-listen 10.0.0.1:7481
   remex serve --join 10.0.0.1:7481,10.0.0.2:7481,10.0.0.3:7481 --expect 3
+  remex serve --name n4 --join http://10.0.0.1:7480
+  remex serve --wait --log-format json --log-level info,remex_http=debug
   REMEX_MAX_VALUE_BYTES=64KiB remex serve --config remex.toml")]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -62,29 +66,43 @@ impl Serve {
     pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
         let layers = Layers::read(self.flags, self.config.as_deref())?;
         let server = Server::from_layers(&layers)?;
-        start_logs(&server, globals);
+        let logs = Logs::start(&server.log_level, server.log_format, globals.color.is_on());
+        for stranger in layers.strangers() {
+            tracing::warn!("{stranger}");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = server.worker_threads.unwrap_or_else(|| {
             // One core is the driver's.
             cores.saturating_sub(1).clamp(1, WORKER_THREADS_MAX)
         });
         let runtime = runtime(Builder::new_multi_thread().worker_threads(workers).enable_all())?;
-        let result = runtime.block_on(serve(server, self.exit_with_parent, globals.quiet));
+        let format = server.log_format;
+        let work = serve(server, Arc::new(logs), self.exit_with_parent, globals.quiet);
+        let result = runtime.block_on(work);
         runtime.shutdown_background();
-        result
+        result.map_err(|failure| logged(failure, format))
     }
 }
 
-fn start_logs(server: &Server, globals: &Globals) {
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(globals.color.is_on());
-    let lines = match server.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    registry().with(lines.with_filter(server.log_level.clone())).init();
+/// Where every line of standard error is an object, so is the last one.
+fn logged(failure: Failure, format: LogFormat) -> Failure {
+    match format {
+        LogFormat::Text => failure,
+        LogFormat::Json => {
+            if !failure.message.is_empty() {
+                tracing::error!(exit_code = failure.exit as u8, "{}", failure.message);
+            }
+            Failure::silent(failure.exit)
+        }
+    }
 }
 
-async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<(), Failure> {
+async fn serve(
+    server: Server,
+    logs: Arc<Logs>,
+    exit_with_parent: bool,
+    quiet: bool,
+) -> Result<(), Failure> {
     let mut stop = Stop::listen(exit_with_parent)?;
     // Before the node opens: a busy port is the likeliest mistake, and the cheapest to find.
     let listener = listen(server.listen).await?;
@@ -93,15 +111,20 @@ async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<()
     let mut config = server.node;
     config.client_url = server.advertise.unwrap_or_else(|| client_url(address));
     let (url, data_dir) = (config.client_url.clone(), config.data_dir.clone());
+    let opened = async {
+        join::resolve(&mut config, &server.join_urls).await;
+        Node::open(config).await
+    };
     let node = tokio::select! {
-        opened = Box::pin(Node::open(config)) => opened.map_err(|error| Failure::new(Exit::Failure, error))?,
+        opened = Box::pin(opened) => opened.map_err(not_opened)?,
         () = stop.asked() => return Ok(()),
     };
 
     let request_timeout_ms = millis(server.request_timeout);
     let drain_timeout_ms = millis(DRAIN_MAX);
     let options = Options { request_timeout_ms, drain_timeout_ms, ..Options::default() };
-    let surface = Surface { service: node.service(), admin: node.admin(), options };
+    let surface =
+        Surface { service: node.service(), admin: node.admin(), logs: Some(logs), options };
     let (begin_drain, drain) = oneshot::channel::<()>();
     let drain = async move {
         // A sender that is gone means the same as its message.
@@ -116,7 +139,7 @@ async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<()
 
     tokio::select! {
         () = stop.asked() => {}
-        fatal = node.failed() => return Err(Failure::new(Exit::Failure, fatal)),
+        fatal = node.failed() => return Err(failed(fatal)),
         ended = &mut http => {
             let why = match ended {
                 Ok(Ok(())) => "it ended by itself".to_owned(),
@@ -139,12 +162,35 @@ async fn serve(server: Server, exit_with_parent: bool, quiet: bool) -> Result<()
     };
     tokio::select! {
         finished = timeout(STOP_MAX, finish) => match finished {
-            Ok(stopped) => stopped.map_err(|fatal| Failure::new(Exit::Failure, fatal)),
+            Ok(stopped) => stopped.map_err(failed),
             Err(_) => Err(Failure::new(Exit::Failure, "the node did not stop in good time")
                 .remedy("nothing acknowledged is lost; the next start recovers")),
         },
         () = stop.asked() => Err(Failure::silent(Exit::Interrupted)),
     }
+}
+
+/// Why the node did not start.
+fn not_opened(error: OpenError) -> Failure {
+    let exit = match error {
+        OpenError::Removed(_) => Exit::Protected,
+        OpenError::Config(_)
+        | OpenError::DataDir { .. }
+        | OpenError::Locked { .. }
+        | OpenError::Identity(_)
+        | OpenError::Listen { .. }
+        | OpenError::Recovery(_) => Exit::Failure,
+    };
+    Failure::new(exit, error)
+}
+
+/// Why the node ended.
+fn failed(fatal: Fatal) -> Failure {
+    let exit = match fatal {
+        Fatal::Removed(_) => Exit::Protected,
+        Fatal::Failed(_) => Exit::Failure,
+    };
+    Failure::new(exit, fatal)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -1,17 +1,26 @@
 //! `remex status`: who leads, who is in, and what may still fail.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use remex_client::{Answer, Call, Cluster, Endpoint, Error, Member};
 
+use super::cluster::{ago, table};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Format};
 use crate::session::Session;
 
+/// A member that was not heard of for this long is most likely down.
+const SILENCE_MAX_MS: u64 = 5_000;
+/// A member that is further behind than this does not keep up.
+const LAG_MAX: u64 = 10_000;
+
 /// Who leads, who is in, and what may still fail
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks the endpoint, and then the leader, which alone knows how far the others are.
+Asks the endpoint, and then the leader, which alone knows how far the others are. Lines that begin
+with ! say what is wrong and what to run.
 
 Exit code 6 if no endpoint answers, 8 if the cluster has no leader or no quorum.
 Output: table on a terminal, else json (the API's object, as the leader gives it).
@@ -92,12 +101,68 @@ fn describe(cluster: &Cluster, endpoint: &str) -> String {
         ("seen by", endpoint.to_owned()),
     ];
     let mut text = output::table(&rows.map(|(name, value)| vec![name.to_owned(), value]));
-    let heading = ["MEMBER", "ROLE", "CLIENTS", "PEERS", "MATCH", "LAG", "LAST CONTACT", "VERSION"];
-    let mut members = vec![heading.map(str::to_owned).to_vec()];
-    members.extend(cluster.members.iter().map(row));
     text.push('\n');
-    text.push_str(&output::table(&members));
+    text.push_str(&table(&cluster.members));
+    let troubles = troubles(cluster);
+    if !troubles.is_empty() {
+        text.push('\n');
+        for trouble in troubles {
+            text.push_str(&format!("! {trouble}\n"));
+        }
+    }
     text
+}
+
+/// What is wrong, and what to run, a line each.
+fn troubles(cluster: &Cluster) -> Vec<String> {
+    let mut lines = Vec::new();
+    let quorum = cluster.quorum;
+    if cluster.id.is_none() {
+        let fix = "invite it: remex cluster add HOST:PORT, or start it with --join";
+        lines.push(format!("this node belongs to no cluster yet; {fix}"));
+    } else if quorum.reachable < quorum.needed {
+        let missing = quorum.needed - quorum.reachable;
+        lines.push(format!(
+            "no writes: start {missing} more of the members below; if they are lost for good: \
+             remex cluster recover --help"
+        ));
+    } else if cluster.leader.is_none() {
+        lines.push("no leader: an election is on; if it lasts: remex health --wait".to_owned());
+    }
+    if cluster.changing {
+        lines.push("a change of the membership is under way; others wait for it".to_owned());
+    }
+    for member in &cluster.members {
+        let name = output::on_a_line(&member.name, 80);
+        if let Some(silence) = silence(member) {
+            lines.push(format!(
+                "{name} {silence}; start it, or if it is gone for good: remex cluster remove {name}"
+            ));
+        }
+        if member.disk.is_some_and(|disk| disk.full) {
+            lines.push(format!("{name} has a full disk: free space there, or delete keys"));
+        }
+        if member.lag.is_some_and(|lag| lag > LAG_MAX) {
+            let lag = member.lag.unwrap_or_default();
+            lines.push(format!("{name} is {lag} entries behind; look at its disk and its log"));
+        }
+    }
+    let versions: BTreeSet<&str> =
+        cluster.members.iter().filter_map(|member| member.version.as_deref()).collect();
+    if versions.len() > 1 {
+        let versions: Vec<&str> = versions.into_iter().collect();
+        lines.push(format!("the members run different versions: {}", versions.join(", ")));
+    }
+    lines
+}
+
+/// What is said of a member that is not heard.
+fn silence(member: &Member) -> Option<String> {
+    match member.last_contact_ms {
+        None => Some("was never heard of".to_owned()),
+        Some(ms) if ms > SILENCE_MAX_MS => Some(format!("was last heard of {}", ago(ms))),
+        Some(_) => None,
+    }
 }
 
 /// How many more voters may fail, in words.
@@ -112,35 +177,10 @@ fn margin(cluster: &Cluster) -> String {
     }
 }
 
-fn row(member: &Member) -> Vec<String> {
-    let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-    let role = if member.leader { "leader" } else { &member.role };
-    vec![
-        member.name.clone(),
-        role.to_owned(),
-        or_dash(&member.client_url),
-        or_dash(&member.peer_address),
-        number(member.match_index),
-        number(member.lag),
-        member.last_contact_ms.map_or("never".to_owned(), ago),
-        or_dash(member.version.as_deref().unwrap_or_default()),
-    ]
-}
-
-fn or_dash(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { output::on_a_line(text, 80) }
-}
-
-fn ago(ms: u64) -> String {
-    match ms {
-        0..1_000 => format!("{ms} ms ago"),
-        1_000..120_000 => format!("{} s ago", ms / 1_000),
-        _ => format!("{} min ago", ms / 60_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use remex_client::Disk;
+
     use super::*;
 
     fn cluster(voters: usize, reachable: usize) -> Cluster {
@@ -178,9 +218,44 @@ mod tests {
     }
 
     #[test]
-    fn members_are_a_table() {
+    fn what_is_wrong_is_said_with_what_to_run() {
+        let mut cluster = cluster(3, 3);
+        cluster.members[1].last_contact_ms = Some(20);
+        assert_eq!(troubles(&cluster), Vec::<String>::new());
+
+        cluster.changing = true;
+        cluster.members[0].disk = Some(Disk { full: true, ..Disk::default() });
+        cluster.members[1].last_contact_ms = Some(180_000);
+        cluster.members[1].lag = Some(LAG_MAX + 1);
+        cluster.members[1].version = Some("0.2.0".to_owned());
+        let text = troubles(&cluster).join("\n");
+        for part in [
+            "under way",
+            "n1 has a full disk",
+            "n2 was last heard of 3 min ago",
+            "remex cluster remove n2",
+            "10001 entries behind",
+            "0.1.0, 0.2.0",
+        ] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        cluster.quorum.reachable = 1;
+        assert!(troubles(&cluster)[0].contains("remex cluster recover"));
+        cluster.id = None;
+        assert!(troubles(&cluster)[0].contains("remex cluster add"));
+    }
+
+    #[test]
+    fn the_page_names_leader_quorum_members_and_troubles() {
         let text = describe(&cluster(3, 3), "http://h:1");
         assert!(text.contains("leader   n1\n"), "{text}");
-        assert!(text.contains("n2      learner  -           h:4    80     10   never"), "{text}");
+        assert!(text.contains("n2      a2  learner  -"), "{text}");
+        assert!(
+            text.ends_with(
+                "! n2 was never heard of; start it, or if it is gone for good: \
+            remex cluster remove n2\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -21,15 +21,16 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn setting(key: String, value: Value) -> Result<(String, String), String> {
-    if !TABLE.iter().any(|setting| setting.name == key) {
+    let Some(setting) = TABLE.iter().find(|setting| setting.name == key) else {
         return Err(match nearest(&key) {
             Some(name) => format!("unknown setting '{key}'; did you mean '{name}'?"),
             None => format!("unknown setting '{key}'"),
         });
-    }
+    };
     let text = match value {
         Value::String(text) => text,
         Value::Integer(number) => number.to_string(),
+        Value::Boolean(is_on) if setting.is_switch() => is_on.to_string(),
         Value::Array(items) => {
             let texts = items.into_iter().map(|item| match item {
                 Value::String(text) => Ok(text),
@@ -43,7 +44,7 @@ fn setting(key: String, value: Value) -> Result<(String, String), String> {
 }
 
 /// The setting whose name is nearest to a text, if any is near.
-fn nearest(text: &str) -> Option<&'static str> {
+pub(crate) fn nearest(text: &str) -> Option<&'static str> {
     let text = text.replace('_', "-").to_ascii_lowercase();
     TABLE
         .iter()
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(file["listen"], "0.0.0.0:80");
         assert_eq!(file["expect"], "3");
         assert_eq!(file["join"], "a:1,b:1");
+        assert_eq!(parse("wait = true").unwrap()["wait"], "true");
     }
 
     #[test]

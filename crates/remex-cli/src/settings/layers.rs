@@ -8,6 +8,9 @@ use super::table::Setting;
 use super::{Flags, TABLE, file};
 use crate::exit::Failure;
 
+/// Variables that are not settings of a server: those of the other commands, and the file's.
+const OTHER_VARIABLES: [&str; 3] = ["REMEX_CONFIG", "REMEX_ENDPOINTS", "REMEX_OUTPUT"];
+
 /// Where a text came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -65,6 +68,25 @@ impl Layers {
     fn new(flags: Flags, variables: impl Iterator<Item = (String, String)>) -> Self {
         let variables = variables.filter(|(name, _)| name.starts_with("REMEX_")).collect();
         Self { flags, variables, ..Self::default() }
+    }
+
+    /// A line for every variable that looks like a setting and is none: it is most likely misspelt,
+    /// and would be ignored in silence.
+    pub(crate) fn strangers(&self) -> Vec<String> {
+        let is_known = |name: &str| {
+            OTHER_VARIABLES.contains(&name)
+                || TABLE.iter().any(|setting| setting.variable() == name)
+        };
+        let strangers = self.variables.keys().filter(|name| !is_known(name));
+        strangers
+            .map(|name| match file::nearest(name.trim_start_matches("REMEX_")) {
+                Some(near) => {
+                    let near = setting(near).variable();
+                    format!("the variable {name} is no setting; did you mean {near}?")
+                }
+                None => format!("the variable {name} is no setting, and has no effect"),
+            })
+            .collect()
     }
 
     /// The text of a setting with its origin. An empty variable counts as not set, as is usual in
@@ -137,6 +159,25 @@ mod tests {
         assert_eq!(text(&layers(&[], &[("REMEX_LISTEN", "")], file)), "c:1");
         assert_eq!(text(&layers(&[], &[], "")), "127.0.0.1:7480");
         assert_eq!(layers(&[], &[], "").text("join"), None);
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_told_with_the_nearest_setting() {
+        let variables = [
+            ("REMEX_LISTN", "a:1"),
+            ("REMEX_DATADIR", "x"),
+            ("REMEX_ENDPOINTS", "x"),
+            ("REMEX_LISTEN", "a:1"),
+            ("REMEX_QQQQQQQQ", ""),
+        ];
+        assert_eq!(
+            layers(&[], &variables, "").strangers(),
+            [
+                "the variable REMEX_DATADIR is no setting; did you mean REMEX_DATA_DIR?",
+                "the variable REMEX_LISTN is no setting; did you mean REMEX_LISTEN?",
+                "the variable REMEX_QQQQQQQQ is no setting, and has no effect",
+            ]
+        );
     }
 
     #[test]

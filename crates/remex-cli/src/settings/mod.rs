@@ -12,5 +12,5 @@ mod table;
 pub(crate) mod units;
 
 pub(crate) use layers::Layers;
-pub(crate) use server::{LogFormat, Server};
+pub(crate) use server::{LogFilter, LogFormat, Server, check_name};
 pub(crate) use table::{Flags, TABLE};

@@ -1,7 +1,8 @@
 //! The settings of a server, read and checked.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use remex::Config;
@@ -21,6 +22,30 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What is logged: the parts and their levels, and the text that says so.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFilter {
+    pub(crate) text: String,
+    pub(crate) targets: Targets,
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WANT: &str = "must be error, warn, info, debug, trace or off, or by part as in \
+                            info,remex_http=debug";
+        // `Targets` takes a bare word that is no level for the name of a part.
+        let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+        match text.parse() {
+            Ok(targets) if text.split(',').map(str::trim).all(is_known) => {
+                Ok(Self { text: text.to_owned(), targets })
+            }
+            _ => Err(WANT.to_owned()),
+        }
+    }
+}
+
 /// Everything that `remex serve` is told.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -28,14 +53,17 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// URL that clients are told; `None` to make it from the address listened on.
     pub(crate) advertise: Option<String>,
-    /// What the node is told; its `client_url` follows from the two above.
+    /// What the node is told; its `client_url` follows from the two above, and its `join` has yet
+    /// to be completed with what the nodes below say.
     pub(crate) node: Config,
+    /// Nodes of the cluster to join that are named by their URL for clients.
+    pub(crate) join_urls: Vec<Endpoint>,
     /// Time for one request.
     pub(crate) request_timeout: Duration,
     /// How logs are written.
     pub(crate) log_format: LogFormat,
     /// What is logged.
-    pub(crate) log_level: Targets,
+    pub(crate) log_level: LogFilter,
     /// Threads for requests; `None` for as many as fit the machine.
     pub(crate) worker_threads: Option<usize>,
 }
@@ -44,11 +72,14 @@ impl Server {
     /// Reads every setting.
     pub(crate) fn from_layers(layers: &Layers) -> Result<Self, Failure> {
         let mut node = Config::new(layers.value("data-dir", path)?);
-        node.name = layers.optional("name", text)?;
+        node.name = layers.optional("name", name)?;
         node.peer_listen = layers.value("peer-listen", address)?;
         node.peer_advertise = layers.optional("peer-advertise", host_and_port)?;
-        node.join = layers.optional("join", hosts_and_ports)?.unwrap_or_default();
+        let (join, join_urls) = layers.optional("join", nodes)?.unwrap_or_default();
+        node.join = join;
         node.expect = layers.optional("expect", |text| number(text, 1, 99))?;
+        node.wait = layers.optional("wait", switch)?.unwrap_or(false);
+        node.log_keep_bytes = layers.value("log-keep-bytes", log_keep_bytes)?;
         node.heartbeat_ms = layers.value("heartbeat", milliseconds)?;
         node.election_timeout_ms = layers.value("election-timeout", milliseconds)?;
         node.limits = limits(layers)?;
@@ -56,14 +87,19 @@ impl Server {
             return Err(Failure::usage(
                 "--election-timeout must be at least three times --heartbeat",
             )
-            .remedy("leave both at their defaults (1s and 100ms) unless the network is slow"));
+            .remedy("leave both at their defaults (750ms and 100ms) unless the network is slow"));
         }
-        if node.expect.is_some() && node.join.is_empty() {
+        let joins = !node.join.is_empty() || !join_urls.is_empty();
+        if node.wait && joins {
+            return Err(Failure::usage("--wait and --join contradict each other")
+                .remedy("leave --wait out to join, or --join to be invited"));
+        }
+        if node.expect.is_some() && !joins {
             return Err(Failure::usage("--expect says how many nodes, but --join names none")
                 .remedy("add --join HOST:PORT,… with the peer addresses of the nodes"));
         }
         let reachable = node.peer_advertise.is_some() || !node.peer_listen.ip().is_unspecified();
-        if !reachable && !node.join.is_empty() {
+        if !reachable && joins {
             let message = format!("other nodes cannot connect to {}", node.peer_listen);
             return Err(Failure::usage(message)
                 .remedy("add --peer-advertise HOST:PORT with an address that they can reach"));
@@ -72,9 +108,10 @@ impl Server {
             listen: layers.value("listen", address)?,
             advertise: layers.optional("advertise", url)?,
             node,
+            join_urls,
             request_timeout: Duration::from_millis(layers.value("request-timeout", milliseconds)?),
             log_format: layers.value("log-format", log_format)?,
-            log_level: layers.value("log-level", log_level)?,
+            log_level: layers.value("log-level", |text| text.parse())?,
             worker_threads: layers.optional("worker-threads", |text| number(text, 1, 1024))?,
         })
     }
@@ -103,12 +140,29 @@ fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
-fn text(text: &str) -> Result<String, String> {
+/// Checks the label of a node.
+pub(crate) fn check_name(text: &str) -> Result<(), String> {
     let good = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || text.chars().count() > 64 || !text.chars().all(good) {
         return Err("must be 1 to 64 letters, digits, '-', '_' or '.'".to_owned());
     }
-    Ok(text.to_owned())
+    Ok(())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map(|()| text.to_owned())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+fn log_keep_bytes(text: &str) -> Result<u64, String> {
+    Ok(units::size(text)? as u64)
 }
 
 fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
@@ -145,16 +199,33 @@ fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
-fn hosts_and_ports(text: &str) -> Result<Vec<String>, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts
-        .map(|part| host_and_port(part).map_err(|why| format!("is not a list: '{part}' {why}")))
-        .collect()
+/// Peer addresses, and URLs of nodes that know theirs.
+fn nodes(text: &str) -> Result<(Vec<String>, Vec<Endpoint>), String> {
+    let (mut peers, mut urls) = (Vec::new(), Vec::new());
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        if part.contains("://") {
+            urls.push(endpoint(part)?);
+        } else {
+            let peer = host_and_port(part);
+            peers.push(peer.map_err(|why| format!("is not a list: '{part}' {why}"))?);
+        }
+    }
+    Ok((peers, urls))
 }
 
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error: remex_client::EndpointError| format!("is no URL: {error}"))
+}
+
+/// A URL that clients can be told.
 fn url(text: &str) -> Result<String, String> {
-    let endpoint: Endpoint =
-        text.parse().map_err(|error: remex_client::EndpointError| format!("is no URL: {error}"))?;
+    let endpoint = endpoint(text)?;
+    if !text.starts_with("http://") {
+        return Err(format!("is no URL; did you mean http://{text}?"));
+    }
+    if endpoint.host().parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
+        return Err("is no address that clients can connect to".to_owned());
+    }
     Ok(endpoint.to_string())
 }
 
@@ -163,17 +234,6 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("must be text or json".to_owned()),
-    }
-}
-
-fn log_level(text: &str) -> Result<Targets, String> {
-    const WANT: &str =
-        "must be error, warn, info, debug, trace or off, or by part as in info,remex_http=debug";
-    // `Targets` takes a bare word that is no level for the name of a part.
-    let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
-    match text.parse() {
-        Ok(targets) if text.split(',').map(str::trim).all(is_known) => Ok(targets),
-        _ => Err(WANT.to_owned()),
     }
 }
 
@@ -194,8 +254,18 @@ mod tests {
         let config = Config::new("./remex-data");
         assert_eq!(server.node.heartbeat_ms, config.heartbeat_ms);
         assert_eq!(server.node.election_timeout_ms, config.election_timeout_ms);
+        assert_eq!(server.node.log_keep_bytes, config.log_keep_bytes);
         assert_eq!(server.request_timeout, Duration::from_secs(5));
         assert_eq!(server.node.data_dir, config.data_dir);
+    }
+
+    #[test]
+    fn nodes_to_join_are_addresses_or_urls() {
+        let server = read(&[("join", "a:1, http://b:2,http://c")]).unwrap();
+        assert_eq!(server.node.join, ["a:1"]);
+        let urls: Vec<String> = server.join_urls.iter().map(ToString::to_string).collect();
+        assert_eq!(urls, ["http://b:2", "http://c:7480"]);
+        assert!(read(&[("wait", "true")]).unwrap().node.wait);
     }
 
     #[test]
@@ -212,6 +282,12 @@ mod tests {
             (&[("log-format", "xml")], "text or json"),
             (&[("log-level", "loud")], "must be error"),
             (&[("advertise", "https://a")], "TLS"),
+            (&[("advertise", "n1")], "did you mean http://n1?"),
+            (&[("advertise", "http://!")], "host"),
+            (&[("advertise", "http://0.0.0.0:7480")], "connect to"),
+            (&[("join", "http://")], "is no URL"),
+            (&[("join", "a:1"), ("wait", "true")], "contradict"),
+            (&[("wait", "perhaps")], "true or false"),
             (&[("name", "a b")], "letters"),
         ] {
             let failure = read(flags).unwrap_err();

@@ -1,13 +1,13 @@
 //! The table of settings, and its form as flags.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// One setting.
 #[derive(Debug)]
 pub(crate) struct Setting {
     /// Its name: the flag without dashes, and the key in the file.
     pub(crate) name: &'static str,
-    /// What stands for its value in the help.
+    /// What stands for its value in the help; empty for a switch, which has no value as a flag.
     pub(crate) value: &'static str,
     /// The value if nobody says otherwise.
     pub(crate) default: Option<&'static str>,
@@ -18,6 +18,11 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// Whether it is on or off.
+    pub(crate) fn is_switch(&self) -> bool {
+        self.value.is_empty()
+    }
+
     /// The variable's name.
     pub(crate) fn variable(&self) -> String {
         format!("REMEX_{}", self.name.replace('-', "_").to_ascii_uppercase())
@@ -48,8 +53,9 @@ pub(crate) const TABLE: &[Setting] = &[
     setting(NODE, "advertise", "URL", None, "URL that clients are told; by default made from --listen"),
     setting(NODE, "peer-listen", "ADDR", Some("127.0.0.1:7481"), "Address for the other nodes"),
     setting(NODE, "peer-advertise", "ADDR", None, "Address that the other nodes are told; by default --peer-listen"),
-    setting(CLUSTER, "join", "ADDRS", None, "Peer addresses of the nodes to form a cluster with, comma separated; may include this one"),
-    setting(CLUSTER, "expect", "N", None, "With --join: found the cluster when N nodes see each other"),
+    setting(CLUSTER, "join", "ADDRS", None, "Join the cluster of any of these nodes: peer addresses, or http:// URLs for clients, comma separated; may include this one"),
+    setting(CLUSTER, "expect", "N", None, "With --join: found a cluster when N nodes see each other, unless there is one already"),
+    setting(CLUSTER, "wait", "", None, "Wait to be invited (remex cluster add) instead of founding a cluster"),
     setting(LIMITS, "max-key-chars", "N", Some("128"), "Longest key, in characters; up to 4096"),
     setting(LIMITS, "max-value-bytes", "SIZE", Some("16KiB"), "Longest value; up to 1536KiB"),
     setting(LIMITS, "max-batch-ops", "N", Some("1024"), "Most operations in a batch"),
@@ -58,8 +64,9 @@ pub(crate) const TABLE: &[Setting] = &[
     setting(LIMITS, "request-timeout", "TIME", Some("5s"), "Time for one request"),
     setting(TUNING, "log-format", "FORMAT", Some("text"), "text or json; logs go to standard error"),
     setting(TUNING, "log-level", "LEVEL", Some("info"), "error, warn, info, debug, trace, or by part: info,remex_http=debug"),
+    setting(TUNING, "log-keep-bytes", "SIZE", Some("64MiB"), "Log that is kept for members that are behind; others get a snapshot"),
     setting(TUNING, "heartbeat", "TIME", Some("100ms"), "Pause between two heartbeats of the leader"),
-    setting(TUNING, "election-timeout", "TIME", Some("1s"), "Silence after which a follower stands for election"),
+    setting(TUNING, "election-timeout", "TIME", Some("750ms"), "Silence after which a follower stands for election"),
     setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one less than the cores, 1 to 4"),
 ];
 
@@ -72,13 +79,13 @@ impl clap::Args for Flags {
         TABLE.iter().fold(command, |command, setting| {
             let default = setting.default.map(|text| format!(" [default: {text}]"));
             let help = format!("{}{}", setting.help, default.unwrap_or_default());
-            command.arg(
-                Arg::new(setting.name)
-                    .long(setting.name)
-                    .value_name(setting.value)
-                    .help_heading(setting.heading)
-                    .help(help),
-            )
+            let arg =
+                Arg::new(setting.name).long(setting.name).help_heading(setting.heading).help(help);
+            command.arg(if setting.is_switch() {
+                arg.action(ArgAction::SetTrue)
+            } else {
+                arg.value_name(setting.value)
+            })
         })
     }
 
@@ -90,6 +97,9 @@ impl clap::Args for Flags {
 impl clap::FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |setting: &Setting| {
+            if setting.is_switch() {
+                return matches.get_flag(setting.name).then(|| (setting.name, "true".to_owned()));
+            }
             let text = matches.get_one::<String>(setting.name)?;
             Some((setting.name, text.clone()))
         };

@@ -60,7 +60,7 @@ fn put_takes_its_value_from_argument_file_and_input() {
     assert!(seen[1].contains("if-match: \"41\"\r\n") && seen[1].ends_with("from a file"));
     assert!(seen[2].contains("if-none-match: *\r\n") && seen[2].ends_with("piped\n"));
     assert!(seen[3].contains("content-type: application/octet-stream\r\n"));
-    assert!(seen.iter().all(|request| request.contains("idempotency-key: cli-")));
+    assert!(seen.iter().all(|request| request.contains("idempotency-key: rx-")));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use crate::run;
 
-const COMMANDS: [&str; 9] =
-    ["serve", "dev", "get", "put", "del", "ls", "status", "bench", "version"];
+const COMMANDS: [&str; 12] = [
+    "serve", "dev", "get", "put", "del", "ls", "status", "health", "cluster", "snapshot", "bench",
+    "version",
+];
 
 #[test]
 fn help_goes_to_standard_output_and_ends_in_examples() {
@@ -40,6 +42,10 @@ fn a_mistake_is_one_line_with_a_hint_of_what_was_meant() {
         (&["get", "a", "-o", "table"], "no output format 'table'", "value, json"),
         (&["bench", "put", "--prefix", "a b"], "may hold", "remex bench --help"),
         (&["bench", "erase"], "'erase'", "remex bench --help"),
+        (&["cluster", "remove"], "<NAME>", "remex cluster remove --help"),
+        (&["cluster", "ad", "h:1"], "'ad'", "'add'"),
+        (&["cluster", "add", "https://h:1"], "TLS", "port for peers"),
+        (&["snapshot", "verify", "/nonexistent"], "/nonexistent", "remex snapshot verify --help"),
     ] {
         let ran = run(arguments);
         ran.expect(2, "");

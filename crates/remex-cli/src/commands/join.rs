@@ -1,0 +1,44 @@
+//! `remex serve --join http://…`: asks nodes at their URLs for clients where peers reach them.
+
+use std::time::Duration;
+
+use remex::Config;
+use remex_client::Endpoint;
+use tokio::time::sleep;
+
+use crate::session::peer_address;
+
+/// Time for one question.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause between two rounds of questions.
+const ASK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Adds the peer addresses of these nodes to those to join.
+///
+/// In a fresh data directory it asks until one answers: without an address to join the node would
+/// found a cluster of its own. A directory that has been used is most likely that of a member,
+/// which needs no answer, and whose cluster may even wait for it; it asks once.
+pub(crate) async fn resolve(config: &mut Config, urls: &[Endpoint]) {
+    if urls.is_empty() {
+        return;
+    }
+    let is_fresh = !config.data_dir.join("identity").exists();
+    loop {
+        for url in urls {
+            match peer_address(url, ASK_TIMEOUT).await {
+                Ok(peer) => config.join.push(peer),
+                Err(failure) => tracing::warn!(node = %url, "cannot ask it: {}", failure.message),
+            }
+        }
+        if !config.join.is_empty() {
+            return;
+        }
+        if !is_fresh {
+            // A node that is no member yet must not found a cluster for want of an address.
+            config.wait = true;
+            return;
+        }
+        tracing::warn!("no node to join answers; asking again until one does");
+        sleep(ASK_PAUSE).await;
+    }
+}

@@ -1,10 +1,10 @@
 //! The board: what the driver last knew, for everyone else to read.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use remex_consensus::{Leadership, Progress, Role};
-use remex_model::{Index, NodeId, Revision};
+use remex_model::{DiskUsage, Index, Membership, NodeId, Revision};
 use tokio::sync::watch;
 
 use crate::Fatal;
@@ -22,19 +22,38 @@ pub(crate) struct Snapshot {
     pub(crate) pending: u64,
     pub(crate) log_first: Index,
     pub(crate) log_bytes: u64,
+    /// This node's disk, as last measured.
+    pub(crate) disk: DiskUsage,
 }
 
-/// What the driver last knew, and signals for those who wait for a change.
+/// How far the node is, beside what the driver knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Not part of a cluster yet.
+    #[default]
+    Waiting,
+    /// Runs.
+    Running,
+    /// Its disk has lost something, and it asks the other members for it.
+    Repairing,
+}
+
+/// What the driver last knew, and signals for those who wait for a change. It outlives the driver:
+/// a node may start its parts anew several times.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     snapshot: Mutex<Snapshot>,
     revision: watch::Sender<Revision>,
-    leads: watch::Sender<bool>,
+    leadership: watch::Sender<Leadership>,
+    membership: watch::Sender<Arc<Membership>>,
+    stage: watch::Sender<Stage>,
     pending: watch::Sender<u64>,
     failed: watch::Sender<Option<Fatal>>,
     buffer_bytes: AtomicUsize,
     /// The leader in the snapshot, or 0: every answer to a client names it.
     leader: AtomicU64,
+    /// Whether this node's disk, or the leader's, is too full for writes that need room.
+    no_space: AtomicBool,
 }
 
 impl Board {
@@ -63,15 +82,64 @@ impl Board {
 
     /// Changes the snapshot and signals what changed.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        let (leads, pending) = {
+        let (leadership, pending) = {
             let mut snapshot = self.lock();
             change(&mut snapshot);
             let leader = snapshot.leadership.leader.map_or(0, NodeId::get);
             self.leader.store(leader, Ordering::Relaxed);
-            (snapshot.leadership.role == Role::Leader, snapshot.pending)
+            (snapshot.leadership, snapshot.pending)
         };
-        set(&self.leads, leads);
+        set(&self.leadership, leadership);
         set(&self.pending, pending);
+    }
+
+    /// The parts were stopped: nobody leads as far as this node knows, and nothing is under way.
+    pub(crate) fn clear(&self) {
+        self.update(|snapshot| {
+            snapshot.leadership =
+                Leadership { term: snapshot.leadership.term, ..Leadership::default() };
+            snapshot.progress.clear();
+            snapshot.pending = 0;
+        });
+    }
+
+    /// Whether writes that need room are to be refused.
+    pub(crate) fn no_space(&self) -> bool {
+        self.no_space.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_no_space(&self, full: bool) {
+        self.no_space.store(full, Ordering::Relaxed);
+    }
+
+    /// The membership as of the last entry that was applied here.
+    pub(crate) fn membership(&self) -> Arc<Membership> {
+        self.membership.borrow().clone()
+    }
+
+    pub(crate) fn set_membership(&self, membership: Arc<Membership>) {
+        set(&self.membership, membership);
+    }
+
+    pub(crate) fn watch_membership(&self) -> watch::Receiver<Arc<Membership>> {
+        self.membership.subscribe()
+    }
+
+    pub(crate) fn watch_leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        set(&self.stage, stage);
+    }
+
+    /// The store's revision on this node.
+    pub(crate) fn revision(&self) -> Revision {
+        *self.revision.borrow()
     }
 
     pub(crate) fn set_revision(&self, revision: Revision) {
@@ -116,8 +184,8 @@ impl Board {
 
     /// Waits until this node does not lead.
     pub(crate) async fn led_no_more(&self) {
-        let mut leads = self.leads.subscribe();
-        drop(leads.wait_for(|&leads| !leads).await);
+        let mut leadership = self.leadership.subscribe();
+        drop(leadership.wait_for(|now| now.role != Role::Leader).await);
     }
 
     /// Waits until no request waits for its outcome.

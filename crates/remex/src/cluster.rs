@@ -114,10 +114,14 @@ impl Cluster {
     }
 
     /// Notes what the others are to be told of this node with the next vitals.
-    pub(crate) fn set_own(&self, checkpoint: Option<(Index, u64)>, disk: DiskUsage, marks: &Marks) {
+    pub(crate) fn set_own(&self, checkpoint: Option<(Index, u64)>, disk: DiskUsage) {
         let mut own = self.own();
         (own.checkpoint, own.disk) = (checkpoint, disk);
-        own.marks.merge(marks);
+    }
+
+    /// Notes what this node knows of the others' disks while it leads.
+    pub(crate) fn note_marks(&self, marks: &Marks) {
+        self.own().marks.merge(marks);
     }
 
     /// The leader that this node knows.

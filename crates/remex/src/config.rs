@@ -19,20 +19,28 @@ pub struct Config {
     pub peer_advertise: Option<String>,
     /// Where clients are told to connect, as a URL. Only passed on to clients and peers.
     pub client_url: String,
-    /// Peer addresses (`host:port`) of the nodes to form a cluster with; may include this one.
+    /// Peer addresses (`host:port`) of nodes of the cluster to join, or with `expect` of the nodes to
+    /// form a cluster with; may include this one. Of no effect once the node is a member.
     pub join: Vec<String>,
-    /// With `join`: found a cluster as soon as this many nodes see each other.
+    /// With `join`: found a cluster as soon as this many nodes see each other, unless there is one
+    /// already.
     pub expect: Option<usize>,
+    /// In a fresh directory: neither found a cluster nor ask to join one, but wait to be invited.
+    pub wait: bool,
     /// Limits on requests.
     pub limits: Limits,
     /// Pause between two heartbeats of the leader, in milliseconds.
     pub heartbeat_ms: u64,
     /// A follower that hears nothing for this long stands for election, in milliseconds; the
-    /// actual time is drawn between once and twice this.
+    /// actual time is drawn between once and one and a half times this.
     pub election_timeout_ms: u64,
-    /// Size of one log segment, in bytes.
+    /// Size of one log segment, in bytes; on a small disk it is less.
     pub segment_bytes: u64,
-    /// Size at which the write buffer of the state is written to disk, in bytes.
+    /// Bytes of the log that are kept for members that are behind, although their effect is in the
+    /// engine. A member that is further behind is sent a snapshot.
+    pub log_keep_bytes: u64,
+    /// Size at which the write buffer of the state is written to disk, in bytes; on a small disk it
+    /// is less.
     pub buffer_bytes: usize,
     /// Most bytes of requests that may wait inside the node before new ones are turned away.
     pub pending_bytes_max: usize,
@@ -50,10 +58,12 @@ impl Config {
             client_url: String::new(),
             join: Vec::new(),
             expect: None,
+            wait: false,
             limits: Limits::default(),
             heartbeat_ms: 100,
-            election_timeout_ms: 1000,
+            election_timeout_ms: 750,
             segment_bytes: 64 * 1024 * 1024,
+            log_keep_bytes: 64 * 1024 * 1024,
             buffer_bytes: 32 * 1024 * 1024,
             pending_bytes_max: 64 * 1024 * 1024,
         }

@@ -67,6 +67,67 @@ impl Directory {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.path.join("snapshots")
+    }
+
+    /// Removes the engine: a complete snapshot waits to take its place.
+    pub(crate) fn remove_engine(&self) -> Result<(), OpenError> {
+        let path = self.engine();
+        match fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(OpenError::DataDir { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves log and engine out of the way, for people to look at; what was there before goes.
+    pub(crate) fn put_aside(&self) -> Result<(), OpenError> {
+        let aside = self.path.join("set-aside");
+        let at = |source| OpenError::DataDir { path: aside.clone(), source };
+        let folders = [self.log(), self.engine()];
+        if !folders.iter().any(|folder| holds_anything(folder)) {
+            return Ok(());
+        }
+        match fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
+        }
+        fs::create_dir_all(&aside).map_err(at)?;
+        for folder in folders.iter().filter(|folder| folder.exists()) {
+            let name = folder.file_name().unwrap_or_default();
+            fs::rename(folder, aside.join(name)).map_err(at)?;
+        }
+        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(at)?;
+        tracing::warn!(
+            folder = %aside.display(),
+            "put earlier data aside; the folder can be removed once the node serves again"
+        );
+        Ok(())
+    }
+
+    /// As [`Directory::put_aside`], but what is aside already stays there, and what would follow it
+    /// is removed.
+    pub(crate) fn put_aside_once(&self) -> Result<(), OpenError> {
+        if !holds_anything(&self.path.join("set-aside")) {
+            return self.put_aside();
+        }
+        for path in [self.log(), self.engine()] {
+            match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(OpenError::DataDir { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
     }
@@ -85,11 +146,15 @@ impl Directory {
 
     /// Reads who lives here; `None` in a fresh directory.
     pub(crate) fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
-        let path = self.path.join("identity");
-        let bytes = match fs::read(&path) {
+        self.read_identity_file(&self.path.join("identity"))
+    }
+
+    /// Reads an identity that is called something else.
+    pub(crate) fn read_identity_file(&self, path: &Path) -> Result<Option<Identity>, OpenError> {
+        let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(OpenError::DataDir { path, source }),
+            Err(source) => return Err(OpenError::DataDir { path: path.to_owned(), source }),
         };
         let damaged = |what: &str| {
             OpenError::Identity(format!(
@@ -147,10 +212,10 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use remex_model::{ClusterId, Incarnation, NodeId};
+    use remex_model::{ClusterId, Incarnation, Member, NodeId};
 
     use super::*;
-    use crate::identity::{Member, Phase};
+    use crate::identity::Phase;
 
     fn identity() -> Identity {
         let me = Member {
@@ -159,6 +224,7 @@ mod tests {
             name: "n1".to_owned(),
             peer_address: "127.0.0.1:7481".to_owned(),
             client_url: "http://127.0.0.1:7480".to_owned(),
+            promote: false,
         };
         let phase = Phase::Member { cluster: ClusterId(3), founders: vec![me.clone()] };
         Identity { id: me.id, incarnation: me.incarnation, name: me.name, has_log: true, phase }

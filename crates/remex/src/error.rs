@@ -41,9 +41,18 @@ pub enum OpenError {
     /// The data cannot be recovered.
     #[error("{0}")]
     Recovery(String),
+    /// The node was removed from its cluster.
+    #[error("{0}")]
+    Removed(String),
 }
 
 /// Why a running node cannot go on. The process must end; what was acknowledged is on disk.
 #[derive(Clone, Debug, Error)]
-#[error("{0}")]
-pub struct Fatal(pub String);
+pub enum Fatal {
+    /// A disk that fails, data that is damaged and cannot be had from elsewhere, a defect.
+    #[error("{0}")]
+    Failed(String),
+    /// The node was removed from its cluster.
+    #[error("{0}")]
+    Removed(String),
+}

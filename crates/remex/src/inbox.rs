@@ -3,14 +3,15 @@
 //! A vector behind a lock, swapped out whole, and a condition variable that is only signalled
 //! when the driver sleeps: one lock for a push, one for all that came since the last turn.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use remex_consensus::Event;
-use remex_model::{Error, Outcome};
+use remex_consensus::{ChangeRefusal, Event};
+use remex_model::{Error, Index, MemberChange, Membership, Outcome};
 use tokio::sync::{Notify, oneshot};
 
+use crate::ending::Ending;
 use crate::log_writer::Synced;
 
 /// Inputs of peers that may wait before the readers of their connections stop reading. A turn
@@ -23,6 +24,27 @@ pub(crate) type WriteReply = oneshot::Sender<Result<Outcome, Error>>;
 /// Answer to a read: it may be read now.
 pub(crate) type ReadReply = oneshot::Sender<Result<(), Error>>;
 
+/// Answer to a change of the membership: the membership that it led to.
+pub(crate) type ChangeReply = oneshot::Sender<Result<Arc<Membership>, ChangeError>>;
+
+/// Why a change of the membership has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeError {
+    /// It was not proposed.
+    Refused(ChangeRefusal),
+    /// This node stopped, or stopped leading, before the change was applied: it may still be.
+    Lost,
+}
+
+/// Why the other members want nothing to do with this node any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expulsion {
+    /// It was removed.
+    Removed(String),
+    /// Its disk is older than what it told them.
+    RolledBack(String),
+}
+
 /// Something that happened outside the driver.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -32,10 +54,18 @@ pub(crate) enum Input {
     Write { command: Bytes, ttl_ticks: u64, reply: WriteReply },
     /// A client of this node wants to read linearizably.
     Read { ttl_ticks: u64, reply: ReadReply },
+    /// Change the membership, if this node leads.
+    Change { changes: Vec<MemberChange>, force: bool, reply: ChangeReply },
     /// The log's thread has synced writes.
     Synced(Synced),
-    /// The node cannot go on.
-    Failed(crate::Fatal),
+    /// A member refuses to speak with this node, for good.
+    Expelled(Expulsion),
+    /// The node was invited into another cluster.
+    Invited,
+    /// A snapshot that holds the effect of this entry was fetched and can be installed.
+    Fetched { index: Index },
+    /// The parts cannot go on as they are.
+    Ended(Ending),
     /// Stop after this turn.
     Stop,
 }
@@ -44,6 +74,8 @@ pub(crate) enum Input {
 struct Queue {
     inputs: Vec<Input>,
     asleep: bool,
+    /// The driver has ended: whoever waits for an answer is to notice.
+    closed: bool,
 }
 
 /// The driver's inbox.
@@ -62,8 +94,23 @@ impl Inbox {
     /// Adds one input.
     pub(crate) fn push(&self, input: Input) {
         let mut queue = self.queue();
+        if queue.closed {
+            drop(queue);
+            drop(input);
+            return;
+        }
         queue.inputs.push(input);
         self.signal(queue);
+    }
+
+    /// Nobody takes inputs any more: those that wait, and all that come, are dropped.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue();
+        queue.closed = true;
+        let inputs = std::mem::take(&mut queue.inputs);
+        drop(queue);
+        drop(inputs);
+        self.drained.notify_waiters();
     }
 
     /// Adds inputs of a peer; waits first while too many wait already.
@@ -72,6 +119,9 @@ impl Inbox {
             let drained = self.drained.notified();
             {
                 let mut queue = self.queue();
+                if queue.closed {
+                    return;
+                }
                 if queue.inputs.len() < PEER_INPUTS_MAX {
                     queue.inputs.extend(inputs);
                     self.signal(queue);
@@ -93,7 +143,7 @@ impl Inbox {
 
     /// Whether something waits that ends the driver.
     pub(crate) fn must_stop(&self) -> bool {
-        let ends = |input: &Input| matches!(input, Input::Stop | Input::Failed(_));
+        let ends = |input: &Input| matches!(input, Input::Stop | Input::Ended(_));
         self.queue().inputs.iter().any(ends)
     }
 

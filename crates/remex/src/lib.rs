@@ -13,21 +13,35 @@
 
 mod background;
 mod board;
+mod checkpoints;
 mod cluster;
 mod config;
 mod directory;
 mod driver;
+mod ending;
 mod error;
+mod flush;
+mod generation;
+mod house;
 mod identity;
 mod inbox;
 mod log_writer;
+mod members;
+mod meters;
+mod metrics;
 mod node;
+pub mod offline;
 mod overview;
 mod parts;
 mod peer;
 mod random;
+mod recollection;
+mod snapshots;
+mod space;
 mod store;
+mod supervisor;
 
 pub use config::Config;
 pub use error::{Fatal, OpenError};
 pub use node::Node;
+

@@ -1,4 +1,4 @@
-//! What a node says about itself and its cluster: the port `Admin`.
+//! What a node says about itself and its cluster, and what it can be asked to do: the port `Admin`.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -6,15 +6,18 @@ use std::time::Instant;
 use remex_consensus::Role;
 use remex_engine::Engine;
 use remex_model::{
-    Admin, Check, ClusterView, EngineUsage, Index, LogUsage, MemberRole, MemberView, NodeId,
-    NodeInfo, NodeRole, NodeStatus, QuorumView,
+    Admin, BoxFuture, Check, ClusterView, DiskUsage, EngineUsage, Error, ErrorCode, Index,
+    LogUsage, Member, MemberRequest, MemberRole, MemberView, Metric, NodeId, NodeInfo, NodeRole,
+    NodeStatus, Part, QuorumView, SnapshotSource, Term,
 };
 
-use crate::board::Snapshot;
-use crate::cluster::{Cluster, Peer, VERSION};
-use crate::identity::Member;
-use crate::peer::form::Former;
-use crate::store::{Running, Store};
+use crate::board::{Snapshot, Stage};
+use crate::cluster::{Cluster, VERSION};
+use crate::house::House;
+use crate::members::Steward;
+use crate::metrics;
+use crate::snapshots::Unavailable;
+use crate::store::Running;
 
 /// A connected peer that was heard of within this time counts as reachable.
 const REACHABLE_MS: u64 = 3000;
@@ -25,22 +28,57 @@ const CAUGHT_UP_ENTRIES: u64 = 1000;
 /// A node's view of itself and its cluster.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    pub(crate) store: Arc<Store>,
-    pub(crate) former: Arc<Former>,
-    pub(crate) started: Instant,
+    pub(crate) house: Arc<House>,
+    pub(crate) steward: Arc<Steward>,
 }
 
 impl Overview {
-    fn parts(&self) -> Option<(&Running, Arc<Cluster>)> {
-        let running = self.store.running()?;
-        let (cluster, _) = self.former.running()?;
-        Some((running, cluster))
+    fn waiting_role(&self) -> NodeRole {
+        match self.house.board.stage() {
+            Stage::Waiting | Stage::Running => NodeRole::Waiting,
+            Stage::Repairing => NodeRole::Repairing,
+        }
+    }
+
+    /// A member as it is now, or as it was when it was removed.
+    fn member(&self, member: &Member) -> MemberView {
+        let found = self.cluster().members.into_iter().find(|view| view.id == member.id);
+        found.unwrap_or_else(|| view(member, Part::Leaving, false))
+    }
+
+    async fn take_snapshot(&self, deadline: Instant) -> Result<SnapshotSource, Error> {
+        let running = self.house.store.readable(deadline).await?;
+        let applied = {
+            let state = running.state.read().unwrap_or_else(PoisonError::into_inner);
+            state.applied()
+        };
+        let built = running.outgoing.obtain(applied, |_| true).await.map_err(|unavailable| {
+            let detail = unavailable.to_string();
+            match unavailable {
+                Unavailable::NoSpace => Error::new(ErrorCode::NoSpace, detail)
+                    .hint("a snapshot needs as much room as the data itself for a while"),
+                Unavailable::Behind | Unavailable::Failed(_) => {
+                    Error::new(ErrorCode::NotReady, detail).hint("ask another node of the cluster")
+                }
+            }
+        })?;
+        let file = built.open().map_err(|error| {
+            Error::new(ErrorCode::Internal, format!("cannot read the snapshot's file: {error}"))
+        })?;
+        Ok(SnapshotSource {
+            cluster_id: running.cluster.id,
+            index: built.index(),
+            revision: built.revision(),
+            bytes: built.bytes,
+            sha256: built.sha256,
+            read: Box::new(file),
+        })
     }
 }
 
 impl Admin for Overview {
     fn node(&self) -> NodeInfo {
-        let hello = self.former.hello();
+        let hello = self.house.former.hello();
         NodeInfo {
             id: hello.node.id,
             name: hello.node.name,
@@ -53,12 +91,15 @@ impl Admin for Overview {
     }
 
     fn status(&self) -> NodeStatus {
-        let uptime_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Some(running) = self.store.running() else { return waiting(uptime_ms) };
+        let uptime = self.house.started.elapsed().as_millis();
+        let uptime_ms = u64::try_from(uptime).unwrap_or(u64::MAX);
+        let Some(running) = self.house.store.running() else {
+            return waiting(self.waiting_role(), uptime_ms);
+        };
         let snapshot = running.board.snapshot();
         let state = running.state.read().unwrap_or_else(PoisonError::into_inner);
         NodeStatus {
-            role: role(&snapshot),
+            role: role(&running, &snapshot),
             term: snapshot.leadership.term,
             leader: snapshot.leadership.leader,
             commit_index: snapshot.commit,
@@ -77,47 +118,47 @@ impl Admin for Overview {
                 buffer_bytes: state.buffer_bytes() as u64,
                 durable_index: state.durable(),
             },
+            disk: snapshot.disk,
         }
     }
 
     fn leader(&self) -> Option<NodeId> {
-        self.store.running()?.board.leader()
+        self.house.board.leader()
     }
 
     fn cluster(&self) -> ClusterView {
-        let Some((running, cluster)) = self.parts() else {
-            return alone(&self.former.hello().node);
+        let Some(running) = self.house.store.running() else {
+            return alone(&self.house.former.me(), self.house.former.cluster());
         };
-        let snapshot = running.board.snapshot();
-        let mut members: Vec<MemberView> = cluster
-            .peers
-            .values()
-            .map(|peer| peer_view(&cluster, peer, &snapshot))
-            .chain([own_view(&cluster, &snapshot)])
+        let (cluster, snapshot) = (&running.cluster, running.board.snapshot());
+        let membership = running.board.membership();
+        let mut members: Vec<MemberView> = membership
+            .members()
+            .map(|(member, part)| member_view(cluster, member, part, &snapshot))
             .collect();
         members.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        let reaches = |peer: &&Arc<Peer>| {
-            peer.is_connected()
-                && cluster.since_contact_ms(peer).is_some_and(|since| since <= REACHABLE_MS)
-        };
-        let reachable = 1 + cluster.peers.values().filter(reaches).count();
-        let voters = members.len();
         ClusterView {
             id: Some(cluster.id),
             term: snapshot.leadership.term,
             leader: snapshot.leadership.leader,
-            quorum: QuorumView { voters, reachable, needed: voters / 2 + 1 },
+            changing: membership.is_joint(),
+            quorum: quorum(cluster, &membership.voters().collect::<Vec<_>>()),
             members,
         }
     }
 
     fn readiness(&self) -> Vec<Check> {
-        let Some((running, cluster)) = self.parts() else {
-            let detail = "waits for the other nodes of its --join list".to_owned();
-            return vec![Check { name: "cluster", ok: false, detail }];
+        let Some(running) = self.house.store.running() else {
+            let detail = match self.house.board.stage() {
+                Stage::Waiting => "waits for other nodes, or to be invited",
+                Stage::Running => "installs what it got from another member",
+                Stage::Repairing => "gets from the other members what its disk has lost",
+            };
+            let process = failure_check(&self.house);
+            return vec![Check { name: "cluster", ok: false, detail: detail.to_owned() }, process];
         };
-        let snapshot = running.board.snapshot();
-        let draining = self.store.is_draining();
+        let (cluster, snapshot) = (&running.cluster, running.board.snapshot());
+        let draining = self.house.store.is_draining();
         let leader = snapshot.leadership.leader;
         let behind = snapshot.commit.get().saturating_sub(snapshot.applied.get());
         vec![
@@ -136,42 +177,72 @@ impl Admin for Overview {
                 detail: format!("{behind} entries behind what is committed"),
             },
             Check {
+                name: "disk",
+                ok: !snapshot.disk.full,
+                detail: format!("{} bytes are free", snapshot.disk.free_bytes),
+            },
+            Check {
                 name: "serving",
                 ok: !draining,
                 detail: if draining { "is shutting down" } else { "takes requests" }.to_owned(),
             },
-            failure_check(running),
+            failure_check(&self.house),
         ]
     }
 
     fn liveness(&self) -> Vec<Check> {
-        match self.store.running() {
-            Some(running) => vec![failure_check(running)],
-            None => vec![Check { name: "process", ok: true, detail: "runs".to_owned() }],
-        }
+        vec![failure_check(&self.house)]
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        metrics::collect(&self.house)
+    }
+
+    fn change_members(&self, request: MemberRequest) -> BoxFuture<'_, Result<MemberView, Error>> {
+        Box::pin(async move {
+            let member = self.steward.change(request).await?;
+            Ok(self.member(&member))
+        })
+    }
+
+    fn transfer_leadership(
+        &self,
+        to: Option<String>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(NodeId, Term), Error>> {
+        Box::pin(self.steward.transfer(to, deadline))
+    }
+
+    fn snapshot(&self, deadline: Instant) -> BoxFuture<'_, Result<SnapshotSource, Error>> {
+        Box::pin(self.take_snapshot(deadline))
     }
 }
 
-fn failure_check(running: &Running) -> Check {
-    match running.board.failure() {
+fn failure_check(house: &House) -> Check {
+    match house.board.failure() {
         None => Check { name: "process", ok: true, detail: "runs".to_owned() },
         Some(fatal) => Check { name: "process", ok: false, detail: fatal.to_string() },
     }
 }
 
-fn role(snapshot: &Snapshot) -> NodeRole {
+fn role(running: &Running, snapshot: &Snapshot) -> NodeRole {
+    let membership = running.board.membership();
+    let part = membership.get(running.cluster.me.id).map(|(_, part)| part);
     match snapshot.leadership.role {
+        Role::Follower if !part.is_some_and(|part| part.votes() || part.voted()) => {
+            NodeRole::Learner
+        }
         Role::Follower => NodeRole::Follower,
         Role::Candidate => NodeRole::Candidate,
         Role::Leader => NodeRole::Leader,
     }
 }
 
-/// The status of a node that is not part of a cluster yet.
-fn waiting(uptime_ms: u64) -> NodeStatus {
+/// The status of a node whose parts do not run.
+fn waiting(role: NodeRole, uptime_ms: u64) -> NodeStatus {
     NodeStatus {
-        role: NodeRole::Waiting,
-        term: remex_model::Term(0),
+        role,
+        term: Term(0),
         leader: None,
         commit_index: Index(0),
         applied_index: Index(0),
@@ -181,25 +252,41 @@ fn waiting(uptime_ms: u64) -> NodeStatus {
         pending: 0,
         log: LogUsage::default(),
         engine: EngineUsage::default(),
+        disk: DiskUsage::default(),
     }
 }
 
-/// The cluster of a node that is not part of one yet.
-fn alone(me: &Member) -> ClusterView {
+/// The cluster of a node that is not part of one at the moment.
+fn alone(me: &Member, id: Option<remex_model::ClusterId>) -> ClusterView {
     ClusterView {
-        id: None,
-        term: remex_model::Term(0),
+        id,
+        term: Term(0),
         leader: None,
+        changing: false,
         quorum: QuorumView { voters: 0, reachable: 0, needed: 1 },
-        members: vec![view(me, false)],
+        members: vec![view(me, Part::Learner, false)],
     }
 }
 
-fn view(member: &Member, leader: bool) -> MemberView {
+/// How far the voters are from losing their majority, as this node sees it.
+pub(crate) fn quorum(cluster: &Cluster, voters: &[NodeId]) -> QuorumView {
+    let peers = cluster.peers();
+    let reaches = |id: &&NodeId| {
+        let heard = |since: u64| since <= REACHABLE_MS;
+        **id == cluster.me.id
+            || peers.get(id).is_some_and(|peer| {
+                peer.is_connected() && cluster.since_contact_ms(peer).is_some_and(heard)
+            })
+    };
+    let reachable = voters.iter().filter(reaches).count();
+    QuorumView { voters: voters.len(), reachable, needed: voters.len() / 2 + 1 }
+}
+
+fn view(member: &Member, part: Part, leader: bool) -> MemberView {
     MemberView {
         id: member.id,
         name: member.name.clone(),
-        role: MemberRole::Voter,
+        role: if part.votes() { MemberRole::Voter } else { MemberRole::Learner },
         leader,
         client_url: member.client_url.clone(),
         peer_address: member.peer_address.clone(),
@@ -207,28 +294,33 @@ fn view(member: &Member, leader: bool) -> MemberView {
         match_index: None,
         lag: None,
         last_contact_ms: None,
+        disk: None,
     }
 }
 
-fn own_view(cluster: &Cluster, snapshot: &Snapshot) -> MemberView {
-    let leader = snapshot.leadership.leader == Some(cluster.me.id);
-    MemberView {
-        version: Some(VERSION.to_owned()),
-        match_index: leader.then_some(snapshot.last),
-        lag: leader.then_some(0),
-        last_contact_ms: Some(0),
-        ..view(&cluster.me, leader)
+fn member_view(cluster: &Cluster, member: &Member, part: Part, snapshot: &Snapshot) -> MemberView {
+    let leader = snapshot.leadership.leader == Some(member.id);
+    if member.id == cluster.me.id {
+        return MemberView {
+            version: Some(VERSION.to_owned()),
+            match_index: leader.then_some(snapshot.last),
+            lag: leader.then_some(0),
+            last_contact_ms: Some(0),
+            disk: Some(snapshot.disk),
+            ..view(&cluster.me, part, leader)
+        };
     }
-}
-
-fn peer_view(cluster: &Cluster, peer: &Peer, snapshot: &Snapshot) -> MemberView {
-    let known = peer.known();
-    let progress = snapshot.progress.iter().find(|progress| progress.id == peer.id);
+    let Some(peer) = cluster.peers().get(&member.id).cloned() else {
+        return view(member, part, leader);
+    };
+    let (known, vitals) = (peer.known(), peer.vitals());
+    let progress = snapshot.progress.iter().find(|progress| progress.id == member.id);
     MemberView {
         version: known.version,
         match_index: progress.map(|progress| progress.matched),
         lag: progress.map(|progress| snapshot.last.get().saturating_sub(progress.matched.get())),
-        last_contact_ms: cluster.since_contact_ms(peer),
-        ..view(&known.member, snapshot.leadership.leader == Some(peer.id))
+        last_contact_ms: cluster.since_contact_ms(&peer),
+        disk: vitals.map(|vitals| vitals.disk),
+        ..view(&known.member, part, leader)
     }
 }

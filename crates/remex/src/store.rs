@@ -1,21 +1,26 @@
 //! The store as surfaces see it: admission, routing, reading.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use remex_engine::LsmEngine;
 use remex_model::{
     BoxFuture, Command, Consistency, Context, Effect, Error, ErrorCode, Limits, List, ListResponse,
-    Operation, Order, Outcome, ReadOptions, Request, Response, Service,
+    Operation, Order, Outcome, ReadOptions, Request, Response, Service, Write,
 };
 use remex_state::ReadError;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::board::Board;
+use crate::cluster::Cluster;
 use crate::driver::stopped;
+use crate::ending::Ending;
 use crate::inbox::{Inbox, Input};
+use crate::meters::Meters;
 use crate::parts::SharedState;
+use crate::snapshots::Outgoing;
 
 /// Keys that are counted at a time.
 const COUNT_KEYS: usize = 2048;
@@ -24,13 +29,15 @@ const COUNT_KEYS: usize = 2048;
 /// at its deadline, unless it is held up by a disk that does not answer.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a node has once it is part of a cluster.
+/// What a node has while it is part of a cluster and its parts run.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) state: SharedState,
     pub(crate) engine: Arc<LsmEngine>,
     pub(crate) board: Arc<Board>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) tick: Duration,
 }
 
@@ -41,8 +48,26 @@ pub(crate) struct Store {
     pending_bytes: AtomicUsize,
     pending_bytes_max: usize,
     draining: watch::Sender<bool>,
-    running: OnceLock<Running>,
+    running: ArcSwapOption<Running>,
     started: Notify,
+    meters: Arc<Meters>,
+}
+
+/// Why a request got no answer.
+enum Unanswered {
+    /// For this reason.
+    Error(Error),
+    /// The parts that it was given to ended.
+    Ended,
+}
+
+impl Unanswered {
+    fn error(self, effect: Effect) -> Error {
+        match self {
+            Self::Error(error) => error,
+            Self::Ended => stopped(effect),
+        }
+    }
 }
 
 /// Gives bytes back when the request is over, however it ends.
@@ -58,26 +83,31 @@ impl Drop for Reservation<'_> {
 }
 
 impl Store {
-    pub(crate) fn new(limits: Limits, pending_bytes_max: usize) -> Self {
+    pub(crate) fn new(limits: Limits, pending_bytes_max: usize, meters: Arc<Meters>) -> Self {
         Self {
             limits,
             pending_bytes: AtomicUsize::new(0),
             pending_bytes_max,
             draining: watch::Sender::new(false),
-            running: OnceLock::new(),
+            running: ArcSwapOption::empty(),
             started: Notify::new(),
+            meters,
         }
     }
 
-    /// The node is part of a cluster: requests go through from now on.
+    /// The parts run: requests go through from now on.
     pub(crate) fn start(&self, running: Running) {
-        let first = self.running.set(running).is_ok();
-        debug_assert!(first, "a node starts once");
+        self.running.store(Some(Arc::new(running)));
         self.started.notify_waiters();
     }
 
-    pub(crate) fn running(&self) -> Option<&Running> {
-        self.running.get()
+    /// The parts are about to be stopped: requests wait until they run again.
+    pub(crate) fn stop(&self) {
+        self.running.store(None);
+    }
+
+    pub(crate) fn running(&self) -> Option<Arc<Running>> {
+        self.running.load_full()
     }
 
     /// New requests are turned away from now on, and so are those that only wait.
@@ -106,35 +136,54 @@ impl Store {
     }
 
     /// Waits until the node is part of a cluster.
-    async fn wait_running(&self, context: &Context) -> Result<&Running, Error> {
-        if let Some(running) = self.running.get() {
+    async fn wait_running(&self, context: &Context) -> Result<Arc<Running>, Error> {
+        if let Some(running) = self.running() {
             return Ok(running);
         }
         let waiting = async {
             loop {
                 let started = self.started.notified();
-                if let Some(running) = self.running.get() {
+                if let Some(running) = self.running() {
                     return running;
                 }
                 started.await;
             }
         };
         let late = || {
-            Error::new(ErrorCode::NotReady, "this node is not part of a cluster yet")
-                .hint("start the other nodes of the --join list, or see: remex status")
+            Error::new(ErrorCode::NotReady, "this node does not serve at the moment: it joins a cluster, or gets its data from the other members")
+                .hint("ask another node, or see: remex status")
                 .retry_after(1000)
         };
         self.wait(context, waiting, late).await
     }
 
     async fn write(&self, context: &Context, command: Command) -> Result<Outcome, Error> {
-        let running = self.wait_running(context).await?;
+        let needs_room = needs_room(&command);
+        // A command that names itself takes effect once, however often it is proposed.
+        let repeatable = command.request_key.is_some();
         let command = command.to_bytes();
         let _reservation = self.reserve(command.len())?;
-        let (reply, replied) = oneshot::channel();
-        let ttl_ticks = running.ttl_ticks(context)?;
-        running.inbox.push(Input::Write { command, ttl_ticks, reply });
-        running.wait(context, replied, Effect::Unknown).await
+        loop {
+            let running = self.wait_running(context).await?;
+            if running.board.no_space() && needs_room {
+                return Err(no_space(&running));
+            }
+            let (reply, replied) = oneshot::channel();
+            let (ttl_ticks, begun) = (running.ttl_ticks(context)?, Instant::now());
+            running.inbox.push(Input::Write { command: command.clone(), ttl_ticks, reply });
+            let outcome = running.wait(context, replied, Effect::Unknown).await;
+            match outcome {
+                Err(Unanswered::Ended) if repeatable && !self.is_draining() => {}
+                Ok(outcome) => {
+                    self.meters.commit.note(begun.elapsed());
+                    return Ok(outcome);
+                }
+                Err(unanswered) => {
+                    self.meters.proposals_failed.add();
+                    return Err(unanswered.error(Effect::Unknown));
+                }
+            }
+        }
     }
 
     /// Reserves room for a write among those that wait.
@@ -151,19 +200,32 @@ impl Store {
         Ok(reservation)
     }
 
+    /// Waits until this node's state sees every write that was acknowledged before the call. If the
+    /// parts end meanwhile, it asks the next ones.
+    async fn wait_linearizable(&self, context: &Context) -> Result<Arc<Running>, Error> {
+        loop {
+            let running = self.wait_running(context).await?;
+            let (reply, replied) = oneshot::channel();
+            let ttl_ticks = running.ttl_ticks(context)?;
+            running.inbox.push(Input::Read { ttl_ticks, reply });
+            match running.wait(context, replied, Effect::None).await {
+                Err(Unanswered::Ended) if !self.is_draining() => {}
+                Ok(()) => return Ok(running),
+                Err(unanswered) => return Err(unanswered.error(Effect::None)),
+            }
+        }
+    }
+
     /// Waits until this node may answer a read with these demands.
     async fn wait_readable(
         &self,
         context: &Context,
         options: &ReadOptions,
-    ) -> Result<&Running, Error> {
-        let running = self.wait_running(context).await?;
-        if options.consistency == Consistency::Linearizable {
-            let (reply, replied) = oneshot::channel();
-            let ttl_ticks = running.ttl_ticks(context)?;
-            running.inbox.push(Input::Read { ttl_ticks, reply });
-            running.wait(context, replied, Effect::None).await?;
-        }
+    ) -> Result<Arc<Running>, Error> {
+        let running = match options.consistency {
+            Consistency::Linearizable => self.wait_linearizable(context).await?,
+            Consistency::Stale => self.wait_running(context).await?,
+        };
         if let Some(revision) = options.min_revision {
             let reached = running.board.revision_reached(revision);
             let late = || {
@@ -176,6 +238,14 @@ impl Store {
             self.wait(context, reached, late).await?;
         }
         Ok(running)
+    }
+
+    /// Waits until this node's state sees every write that was acknowledged before the call.
+    pub(crate) async fn readable(&self, deadline: Instant) -> Result<Arc<Running>, Error> {
+        if self.is_draining() {
+            return Err(stopped(Effect::None));
+        }
+        self.wait_linearizable(&Context { deadline }).await
     }
 
     async fn carry_out(&self, request: Request) -> Result<Response, Error> {
@@ -198,6 +268,23 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether a command takes room for good: one that only deletes does not.
+fn needs_room(command: &Command) -> bool {
+    command.writes.iter().any(|write| matches!(write, Write::Put { .. }))
+}
+
+fn no_space(running: &Running) -> Error {
+    let disk = running.board.snapshot().disk;
+    let detail = if disk.full {
+        format!("only {} bytes are free on this node's disk: puts are refused", disk.free_bytes)
+    } else {
+        "the leader's disk is full: puts are refused".to_owned()
+    };
+    Error::new(ErrorCode::NoSpace, detail)
+        .hint("make room on the disk, for example by deleting keys; it is noticed within a second. See: remex status")
+        .retry_after(1000)
 }
 
 impl Service for Store {
@@ -261,15 +348,15 @@ impl Running {
         context: &Context,
         replied: oneshot::Receiver<Result<T, Error>>,
         effect: Effect,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Unanswered> {
         match tokio::time::timeout_at((context.deadline + GRACE).into(), replied).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_closed)) => Err(stopped(effect)),
+            Ok(Ok(answer)) => answer.map_err(Unanswered::Error),
+            Ok(Err(_closed)) => Err(Unanswered::Ended),
             Err(_elapsed) => {
                 let detail = "this node is held up; its disk may not be answering";
                 let mut error = Error::new(ErrorCode::Timeout, detail).retry_after(1000);
                 error.effect = effect;
-                Err(error)
+                Err(Unanswered::Error(error))
             }
         }
     }
@@ -291,9 +378,11 @@ impl Running {
                     .at_revision(*current)
             }
             ReadError::Fatal(fatal) => {
-                let reason = format!("cannot read the state: {fatal}");
-                self.inbox.push(Input::Failed(crate::Fatal(reason.clone())));
-                Error::new(ErrorCode::Internal, reason).hint("ask another node of the cluster")
+                self.inbox.push(Input::Ended(Ending::of_state("cannot read the state", fatal)));
+                let detail = format!("this node cannot read its state: {fatal}");
+                Error::new(ErrorCode::NotReady, detail)
+                    .hint("ask another node of the cluster")
+                    .retry_after(1000)
             }
         }
     }

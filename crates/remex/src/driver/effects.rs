@@ -1,15 +1,17 @@
 //! Carrying out the core's effects: sending, applying, answering.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use remex_consensus::{Entry, EntryKind, Leadership, Message, Role};
+use remex_consensus::{ChangeRefusal, Entry, EntryKind, Leadership, Message, Role};
 use remex_model::{Error, ErrorCode, NodeId};
+use remex_state::AppliedMembership;
 
 use super::Driver;
-use crate::Fatal;
 use crate::cluster::Cluster;
+use crate::ending::Ending;
+use crate::inbox::ChangeError;
 use crate::peer::frame;
 
 /// Frames for each peer, gathered over a turn and sent with one system call.
@@ -30,11 +32,12 @@ impl Outboxes {
     }
 
     pub(crate) fn flush(&mut self, cluster: &Cluster) {
+        let peers = cluster.peers();
         for (to, frames) in &mut self.frames {
             if frames.is_empty() {
                 continue;
             }
-            if let Some(peer) = cluster.peers.get(to) {
+            if let Some(peer) = peers.get(to) {
                 peer.link.send(frames);
             }
             frames.clear();
@@ -45,20 +48,29 @@ impl Outboxes {
 
 impl Driver {
     /// Applies committed entries and answers the clients of this node among them.
-    pub(super) fn apply(&mut self, entries: Vec<Entry>) -> Result<(), Fatal> {
+    pub(super) fn apply(&mut self, entries: Vec<Entry>) -> Result<(), Ending> {
         let mut outcomes = Vec::new();
+        let mut memberships = Vec::new();
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for entry in entries {
+                let index = entry.index;
+                let failed = |error| Ending::of_state(&format!("cannot apply entry {index}"), &error);
                 match entry.kind {
-                    EntryKind::Data => {}
+                    EntryKind::Data => {
+                        let applied =
+                            state.apply(index, entry.term, entry.data).map_err(failed)?;
+                        let session = self.session;
+                        let mine =
+                            applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
+                        outcomes.extend(mine);
+                    }
+                    EntryKind::Membership => {
+                        let applied = state.apply_membership(index, entry.term, entry.data);
+                        memberships.push(applied.map_err(failed)?);
+                    }
                 }
-                let applied = state
-                    .apply(entry.index, entry.term, entry.data)
-                    .map_err(|fatal| Fatal(format!("entry {}: {fatal}", entry.index)))?;
-                let session = self.session;
-                let mine = applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
-                outcomes.extend(mine);
+                self.checkpoints.note(index, || state.hash());
             }
             self.board.set_buffer_bytes(state.buffer_bytes());
             self.board.set_revision(state.revision());
@@ -66,8 +78,29 @@ impl Driver {
         for (id, outcome) in outcomes {
             self.replies.written(id.sequence, outcome);
         }
+        for applied in memberships {
+            self.change_membership(applied);
+        }
         self.wait_for_room();
         Ok(())
+    }
+
+    /// Takes a new membership on, and answers whoever asked for it.
+    fn change_membership(&mut self, applied: AppliedMembership) {
+        let AppliedMembership { id, membership, accepted } = applied;
+        if accepted.is_ok() {
+            let names: Vec<String> = membership
+                .members()
+                .map(|(member, part)| format!("{} ({part:?})", member.name))
+                .collect();
+            tracing::info!(members = %names.join(", "), "the membership changed");
+            self.cluster.update(&membership);
+            self.board.set_membership(Arc::clone(&membership));
+        }
+        if id.session == self.session {
+            let refused = |error| ChangeError::Refused(ChangeRefusal::Invalid(error));
+            self.replies.changed(id.sequence, accepted.map(|()| membership).map_err(refused));
+        }
     }
 
     /// Holds applying back while the disk cannot keep up, so that memory stays bounded. A leader
@@ -81,8 +114,14 @@ impl Driver {
     }
 
     /// Tells people who leads.
-    pub(super) fn announce(&self, leadership: Leadership) {
+    pub(super) fn announce(&mut self, leadership: Leadership) {
         let term = leadership.term;
+        if leadership.role != Role::Leader {
+            self.replies.changes_lost();
+        }
+        if leadership.leader.is_some_and(|leader| self.last_leader.replace(leader) != Some(leader)) {
+            self.meters.leader_changes.add();
+        }
         match (leadership.role, leadership.leader) {
             (Role::Leader, _) => tracing::info!(%term, "this node leads"),
             (Role::Candidate, _) => tracing::info!(%term, "standing for election"),
@@ -117,14 +156,13 @@ impl Driver {
             }
             None => format!("{me} knows of no leader (term {term})"),
         };
-        let silent: Vec<String> = self
-            .cluster
-            .peers
+        let peers = self.cluster.peers();
+        let silent: Vec<String> = peers
             .values()
             .filter(|peer| self.cluster.since_contact_ms(peer).is_none_or(|since| since > 2000))
             .map(|peer| self.cluster.name(peer.id))
             .collect();
-        let members = self.cluster.peers.len() + 1;
+        let members = peers.len() + 1;
         let hint = if silent.is_empty() {
             "an election may be under way; run: remex status".to_owned()
         } else {

@@ -9,6 +9,7 @@
 
 mod effects;
 mod replies;
+mod watching;
 
 pub(crate) use self::effects::Outboxes;
 pub(crate) use self::replies::{Replies, stopped};
@@ -17,14 +18,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use remex_consensus::{Core, Effect, Event};
-use remex_model::Index;
+use remex_model::{Index, NodeId};
 
-use crate::Fatal;
 use crate::board::Board;
+use crate::checkpoints::Checkpoints;
 use crate::cluster::Cluster;
-use crate::inbox::{Inbox, Input};
+use crate::ending::{Damage, Damaged, Ending};
+use crate::inbox::{ChangeError, Expulsion, Inbox, Input};
 use crate::log_writer::LogWriter;
+use crate::meters::Meters;
 use crate::parts::SharedState;
+use crate::peer::hello::Position;
+use crate::snapshots::{Fetcher, Shelf};
 
 /// Ticks without a write after which the end of the log is marked as synced.
 const IDLE_TICKS: u64 = 4;
@@ -41,6 +46,13 @@ pub(crate) struct Driver {
     pub(crate) log: LogWriter,
     pub(crate) outboxes: Outboxes,
     pub(crate) replies: Replies,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) shelf: Shelf,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) last_leader: Option<NodeId>,
+    /// Ticks since the other members were last looked at.
+    pub(crate) watch_ticks: u64,
     /// Bytes of changes in memory at which applying waits for the disk.
     pub(crate) buffer_bytes_max: usize,
     /// Ticks since the log was last written.
@@ -50,16 +62,17 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Runs until it is told to stop or cannot go on.
-    pub(crate) fn run(mut self) {
-        if let Err(fatal) = self.turns() {
-            tracing::error!(reason = %fatal, "the node cannot go on");
-            self.board.fail(fatal);
-        }
+    /// Runs until it is told to stop or cannot go on; says why.
+    pub(crate) fn run(mut self) -> Ending {
+        let ending = match self.turns() {
+            Ok(()) => Ending::Stopped,
+            Err(ending) => ending,
+        };
         self.replies.stop();
+        ending
     }
 
-    fn turns(&mut self) -> Result<(), Fatal> {
+    fn turns(&mut self) -> Result<(), Ending> {
         let mut inputs = Vec::new();
         let mut effects = Vec::new();
         let mut next_tick = Instant::now() + self.tick;
@@ -71,7 +84,10 @@ impl Driver {
             for input in inputs.drain(..) {
                 match input {
                     Input::Stop => stop = true,
-                    Input::Failed(fatal) => return Err(fatal),
+                    Input::Ended(ending) => return Err(ending),
+                    Input::Invited => return Err(Ending::Invited),
+                    Input::Expelled(expulsion) => return Err(expelled(expulsion)),
+                    Input::Fetched { index } => self.fetched(index)?,
                     input => events.push(self.event(input)),
                 }
             }
@@ -84,6 +100,10 @@ impl Driver {
                 if self.idle_ticks == IDLE_TICKS {
                     self.log.mark_synced()?;
                 }
+                if let Some(number) = self.log.retry()? {
+                    events.push(Event::Persisted { number });
+                }
+                self.watch_others()?;
                 let late = (now - next_tick).as_nanos() / self.tick.as_nanos();
                 if let Some(ticks) = u64::try_from(late).ok().filter(|&ticks| ticks > 0) {
                     events.push(Event::Late { ticks });
@@ -93,11 +113,14 @@ impl Driver {
             }
             if !events.is_empty() {
                 self.core.handle(events, wall_clock_ms(), &mut effects);
+                let leadership = self.core.leadership();
+                let (term, last_index) = (leadership.term, self.core.last_index());
+                self.cluster.set_turn(leadership.leader, Position { term, last_index });
                 self.carry_out(&mut effects)?;
                 self.post(ticked);
             }
             if stop {
-                return self.log.close();
+                return Ok(self.log.close()?);
             }
         }
     }
@@ -114,12 +137,31 @@ impl Driver {
                 let sequence = self.replies.expect_read(reply);
                 Event::Read { sequence, ttl_ticks }
             }
+            Input::Change { changes, force, reply } => {
+                let sequence = self.replies.expect_change(reply);
+                Event::Change { sequence, changes, force }
+            }
             Input::Synced(synced) => {
                 self.log.synced(synced);
+                self.meters.log_sync.note(synced.took);
                 Event::Persisted { number: synced.number }
             }
-            Input::Stop | Input::Failed(_) => unreachable!("the loop keeps these to itself"),
+            Input::Stop
+            | Input::Ended(_)
+            | Input::Invited
+            | Input::Expelled(_)
+            | Input::Fetched { .. } => unreachable!("the loop keeps these to itself"),
         }
+    }
+
+    /// A snapshot waits to be installed. Meanwhile the log may have brought more.
+    fn fetched(&self, index: Index) -> Result<(), Ending> {
+        if index > self.core.applied() {
+            return Err(Ending::Install);
+        }
+        self.shelf.discard_pending().map_err(|error| {
+            Ending::Failed(crate::Fatal::Failed(format!("cannot remove a snapshot: {error}")))
+        })
     }
 
     /// Posts what this turn changed on the board.
@@ -146,7 +188,7 @@ impl Driver {
         });
     }
 
-    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), Fatal> {
+    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Result<(), Ending> {
         let mut writes = Vec::new();
         for effect in effects.drain(..) {
             match effect {
@@ -173,7 +215,19 @@ impl Driver {
                     self.follow_up.push(Event::Fetched { fetch, entries });
                 }
                 Effect::Leadership(leadership) => self.announce(leadership),
-                Effect::Fatal { reason } => return Err(Fatal(reason)),
+                Effect::ChangeRefused { sequence, refusal } => {
+                    self.replies.changed(sequence, Err(ChangeError::Refused(refusal)));
+                }
+                Effect::NeedSnapshot { index, from, .. } => self.fetcher.want(from, index),
+                Effect::Removed => {
+                    return Err(Ending::Removed("this node was removed from the cluster".to_owned()));
+                }
+                Effect::RolledBack { reason } => {
+                    return Err(expelled(Expulsion::RolledBack(reason)));
+                }
+                Effect::Fatal { reason } => {
+                    return Err(Ending::Failed(crate::Fatal::Failed(reason)));
+                }
             }
         }
         self.outboxes.flush(&self.cluster);
@@ -185,6 +239,15 @@ impl Driver {
             self.follow_up.push(Event::Persisted { number });
         }
         Ok(())
+    }
+}
+
+fn expelled(expulsion: Expulsion) -> Ending {
+    match expulsion {
+        Expulsion::Removed(reason) => Ending::Removed(reason),
+        Expulsion::RolledBack(detail) => {
+            Ending::Damaged(Damage { part: Damaged::RolledBack, detail })
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Who waits for what: the clients of this node whose requests are under way.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use remex_model::{Effect, Error, ErrorCode, Outcome};
+use remex_model::{Effect, Error, ErrorCode, Membership, Outcome};
 
-use crate::inbox::{ReadReply, WriteReply};
+use crate::inbox::{ChangeError, ChangeReply, ReadReply, WriteReply};
 
 /// The requests under way, by sequence.
 #[derive(Debug, Default)]
@@ -12,6 +13,7 @@ pub(crate) struct Replies {
     next_sequence: u64,
     writes: HashMap<u64, WriteReply>,
     reads: HashMap<u64, ReadReply>,
+    changes: HashMap<u64, ChangeReply>,
 }
 
 impl Replies {
@@ -30,6 +32,31 @@ impl Replies {
         let sequence = self.sequence();
         self.reads.insert(sequence, reply);
         sequence
+    }
+
+    pub(crate) fn expect_change(&mut self, reply: ChangeReply) -> u64 {
+        let sequence = self.sequence();
+        self.changes.insert(sequence, reply);
+        sequence
+    }
+
+    /// A change of the membership was applied, or refused.
+    pub(crate) fn changed(
+        &mut self,
+        sequence: u64,
+        outcome: Result<Arc<Membership>, ChangeError>,
+    ) {
+        if let Some(reply) = self.changes.remove(&sequence) {
+            drop(reply.send(outcome));
+        }
+    }
+
+    /// This node leads no more: what became of its changes will show in the membership.
+    #[expect(clippy::iter_over_hash_type, reason = "every one gets the same answer")]
+    pub(crate) fn changes_lost(&mut self) {
+        for (_, reply) in self.changes.drain() {
+            drop(reply.send(Err(ChangeError::Lost)));
+        }
     }
 
     /// Requests that wait for their outcome.
@@ -65,15 +92,11 @@ impl Replies {
         }
     }
 
-    /// The driver stops: nobody will answer what is left. A write may have been proposed.
-    #[expect(clippy::iter_over_hash_type, reason = "every one gets the same answer")]
+    /// The driver stops: whoever waits finds that nobody answers any more.
     pub(crate) fn stop(&mut self) {
-        for (_, reply) in self.reads.drain() {
-            drop(reply.send(Err(stopped(Effect::None))));
-        }
-        for (_, reply) in self.writes.drain() {
-            drop(reply.send(Err(stopped(Effect::Unknown))));
-        }
+        self.changes_lost();
+        self.reads.clear();
+        self.writes.clear();
     }
 }
 

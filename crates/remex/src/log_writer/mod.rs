@@ -7,21 +7,25 @@
 //! node's disk — so writes go to a thread ([`worker`]) that takes all that waits under one sync.
 //! Which of the two is decided by how long syncs took lately.
 //!
-//! An error ends the node. A sync is never tried again: after a failed one the page cache may
-//! show data that the disk does not have (the "fsyncgate" of 2018).
+//! A full disk makes writes wait: nothing was written, and nothing is promised until it is. Any other
+//! error ends the node. A sync is never tried again: after a failed one the page cache may show
+//! data that the disk does not have (the "fsyncgate" of 2018).
 
 mod worker;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use remex_consensus::{Entry, EntryKind, HardState};
-use remex_log::{FileDisk, Log, LogEntry};
+use remex_log::{FileDisk, Log, LogEntry, LogError};
 use remex_model::{Index, NodeId, Term};
 
 use self::worker::Worker;
 use crate::Fatal;
+use crate::ending::Ending;
 use crate::inbox::Inbox;
+use crate::meters::Meters;
 
 /// A log that the driver writes and a background thread makes spare segments for.
 pub(crate) type SharedLog = Arc<Mutex<Log<FileDisk>>>;
@@ -61,11 +65,16 @@ pub(crate) struct LogWriter {
     outstanding: u64,
     /// Whether the end of the log is not marked as synced yet.
     unmarked: bool,
+    /// What the disk had no room for, in order. Everything later waits behind it.
+    waiting: VecDeque<Write>,
+    meters: Arc<Meters>,
 }
 
 impl LogWriter {
-    pub(crate) fn new(log: SharedLog, inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(log: SharedLog, inbox: Arc<Inbox>, meters: Arc<Meters>) -> Self {
         Self {
+            waiting: VecDeque::new(),
+            meters,
             log,
             inbox,
             entries: Vec::new(),
@@ -83,28 +92,45 @@ impl LogWriter {
 
     /// Appends and syncs, or has the thread do it. Returns the number up to which everything is
     /// synced, if that is known already; otherwise it comes as [`crate::inbox::Input::Synced`].
-    pub(crate) fn write(&mut self, writes: Vec<Write>) -> Result<Option<u64>, Fatal> {
-        let Some(&(last, _, _)) = writes.last() else { return Ok(None) };
+    pub(crate) fn write(&mut self, writes: Vec<Write>) -> Result<Option<u64>, Ending> {
+        if writes.is_empty() {
+            return Ok(None);
+        }
         self.unmarked = true;
+        self.waiting.extend(writes);
         // Writes stay in order: while the thread has some, it gets the next as well.
         if self.slow || self.outstanding > 0 {
+            let writes = self.waiting.drain(..).collect();
             self.hand_over(writes)?;
             return Ok(None);
         }
-        let begun = Instant::now();
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        append(&mut log, writes, &mut self.entries)?;
-        log.sync().map_err(cannot_write)?;
-        drop(log);
-        self.note(begun.elapsed());
-        Ok(Some(last))
+        self.write_waiting()
     }
 
-    fn hand_over(&mut self, writes: Vec<Write>) -> Result<(), Fatal> {
+    /// Tries again what the disk had no room for. As [`LogWriter::write`].
+    pub(crate) fn retry(&mut self) -> Result<Option<u64>, Ending> {
+        if self.waiting.is_empty() { Ok(None) } else { self.write_waiting() }
+    }
+
+    fn write_waiting(&mut self) -> Result<Option<u64>, Ending> {
+        let begun = Instant::now();
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = append(&mut log, &mut self.waiting, &mut self.entries)?;
+        if last.is_some() {
+            log.sync().map_err(cannot_write)?;
+            drop(log);
+            let took = begun.elapsed();
+            self.meters.log_sync.note(took);
+            self.note(took);
+        }
+        Ok(last)
+    }
+
+    fn hand_over(&mut self, writes: Vec<Write>) -> Result<(), Ending> {
         let worker = match self.worker.take() {
             Some(worker) => worker,
             None => Worker::start(Arc::clone(&self.log), Arc::clone(&self.inbox))
-                .map_err(|error| Fatal(format!("cannot start the log's thread: {error}")))?,
+                .map_err(|error| Fatal::Failed(format!("cannot start the log's thread: {error}")))?,
         };
         worker.send(writes);
         self.worker = Some(worker);
@@ -130,7 +156,7 @@ impl LogWriter {
     }
 
     /// Waits until everything that was handed over is synced.
-    pub(crate) fn close(&mut self) -> Result<(), Fatal> {
+    pub(crate) fn close(&mut self) -> Result<(), Ending> {
         if let Some(worker) = self.worker.take() {
             worker.join()?;
             self.outstanding = 0;
@@ -140,7 +166,7 @@ impl LogWriter {
 
     /// Writes down that the end of the log is synced, if nobody did: damage there is then told
     /// from a write that was torn. For idle moments and the end.
-    pub(crate) fn mark_synced(&mut self) -> Result<(), Fatal> {
+    pub(crate) fn mark_synced(&mut self) -> Result<(), Ending> {
         if self.outstanding == 0 && std::mem::take(&mut self.unmarked) {
             self.lock().mark_synced().map_err(cannot_write)?;
         }
@@ -153,15 +179,15 @@ impl LogWriter {
         from: Index,
         to: Index,
         bytes_max: usize,
-    ) -> Result<Vec<Entry>, Fatal> {
+    ) -> Result<Vec<Entry>, Ending> {
         let log = self.lock();
         if from.get() < log.first_index() {
             return Ok(Vec::new());
         }
         let entries = log
             .read(from.get(), to.get(), bytes_max)
-            .map_err(|error| Fatal(format!("cannot read the log: {error}")))?;
-        entries.into_iter().map(from_log).collect()
+            .map_err(|error| Ending::of_log("cannot read the log", &error))?;
+        Ok(entries.into_iter().map(from_log).collect::<Result<_, _>>()?)
     }
 
     /// First entry and bytes on disk; `None` while the log is busy.
@@ -171,23 +197,30 @@ impl LogWriter {
     }
 }
 
-/// Appends writes; the caller syncs. `entries` is room to work in.
+/// Appends writes, as many as the disk has room for, and takes them off the queue; the caller syncs.
+/// Returns the number of the last one. `entries` is room to work in.
 fn append(
     log: &mut Log<FileDisk>,
-    writes: Vec<Write>,
+    writes: &mut VecDeque<Write>,
     entries: &mut Vec<LogEntry>,
-) -> Result<(), Fatal> {
-    for (_, hard_state, new) in writes {
+) -> Result<Option<u64>, Ending> {
+    let mut last = None;
+    while let Some((number, hard_state, new)) = writes.front() {
         entries.clear();
-        entries.extend(new.into_iter().map(to_log));
-        log.append(hard_state.map(hard_state_to_log), entries).map_err(cannot_write)?;
+        entries.extend(new.iter().cloned().map(to_log));
+        match log.append(hard_state.map(hard_state_to_log), entries) {
+            Ok(()) => last = Some(*number),
+            Err(LogError::Full(_)) => break,
+            Err(error) => return Err(cannot_write(error)),
+        }
+        writes.pop_front();
     }
     entries.clear();
-    Ok(())
+    Ok(last)
 }
 
-fn cannot_write(error: remex_log::LogError) -> Fatal {
-    Fatal(format!("cannot write the log: {error}"))
+fn cannot_write(error: LogError) -> Ending {
+    Ending::of_log("cannot write the log", &error)
 }
 
 fn to_log(entry: Entry) -> LogEntry {
@@ -202,7 +235,7 @@ fn to_log(entry: Entry) -> LogEntry {
 /// An entry of the log as the core knows it.
 pub(crate) fn from_log(entry: LogEntry) -> Result<Entry, Fatal> {
     let kind = EntryKind::from_byte(entry.kind).ok_or_else(|| {
-        Fatal(format!(
+        Fatal::Failed(format!(
             "entry {} is of a kind ({}) that this version does not know; was it written by a \
              newer one?",
             entry.index, entry.kind
@@ -263,7 +296,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(Inbox::default());
         let log = Arc::new(Mutex::new(open(folder.path())));
-        let mut writer = LogWriter::new(Arc::clone(&log), Arc::clone(&inbox));
+        let mut writer = LogWriter::new(Arc::clone(&log), Arc::clone(&inbox), Arc::default());
         assert_eq!(writer.write(vec![write(1)]).unwrap(), Some(1));
         writer.slow = true;
         for number in 2..=20 {
@@ -291,7 +324,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(Inbox::default());
         let log = Arc::new(Mutex::new(open(folder.path())));
-        let mut writer = LogWriter::new(Arc::clone(&log), inbox);
+        let mut writer = LogWriter::new(Arc::clone(&log), inbox, Arc::default());
         writer.slow = true;
         for number in 1..=9 {
             writer.write(vec![write(number)]).unwrap();
@@ -305,7 +338,7 @@ mod tests {
     fn one_slow_sync_among_fast_ones_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(Mutex::new(open(folder.path())));
-        let mut writer = LogWriter::new(log, Arc::new(Inbox::default()));
+        let mut writer = LogWriter::new(log, Arc::new(Inbox::default()), Arc::default());
         writer.note(Duration::from_millis(10));
         assert!(!writer.slow);
         for _ in 0..8 {

@@ -1,19 +1,24 @@
 //! The log's own thread, for disks whose syncs take long.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{SharedLog, Synced, Write, append, cannot_write};
 use crate::Fatal;
+use crate::ending::Ending;
 use crate::inbox::{Inbox, Input};
+
+/// Pause before a full disk is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes writes in order, and reports them to the driver's inbox.
 #[derive(Debug)]
 pub(super) struct Worker {
     writes: Sender<Vec<Write>>,
-    thread: JoinHandle<Result<(), Fatal>>,
+    thread: JoinHandle<Result<(), Ending>>,
 }
 
 impl Worker {
@@ -21,8 +26,8 @@ impl Worker {
         let (writes, received) = mpsc::channel();
         let thread = thread::Builder::new().name("remex-log".to_owned()).spawn(move || {
             let done = run(&log, &inbox, &received);
-            if let Err(fatal) = &done {
-                inbox.push(Input::Failed(fatal.clone()));
+            if let Err(ending) = &done {
+                inbox.push(Input::Ended(ending.clone()));
             }
             done
         })?;
@@ -35,31 +40,48 @@ impl Worker {
     }
 
     /// Waits until everything that was sent is synced.
-    pub(super) fn join(self) -> Result<(), Fatal> {
+    pub(super) fn join(self) -> Result<(), Ending> {
         drop(self.writes);
-        let panicked = |_| Err(Fatal("the log's thread panicked: a defect of Remex".to_owned()));
+        let panicked = |_| {
+            Err(Fatal::Failed("the log's thread panicked: a defect of Remex".to_owned()).into())
+        };
         self.thread.join().unwrap_or_else(panicked)
     }
 }
 
-/// Group commit without a timer: everything that waits goes under one sync.
-fn run(log: &SharedLog, inbox: &Inbox, received: &Receiver<Vec<Write>>) -> Result<(), Fatal> {
+/// Group commit without a timer: everything that waits goes under one sync. While the disk is full
+/// it waits for room, unless the driver is told to stop: nothing of what waits was promised.
+fn run(log: &SharedLog, inbox: &Inbox, received: &Receiver<Vec<Write>>) -> Result<(), Ending> {
     let mut entries = Vec::new();
+    let mut waiting = VecDeque::new();
+    let mut batches = 0;
     while let Ok(first) = received.recv() {
-        let begun = Instant::now();
-        let (mut batches, mut number) = (0, 0);
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Some(first);
-        while let Some(writes) = next {
-            batches += 1;
-            number = writes.last().map_or(number, |&(number, _, _)| number);
-            append(&mut log, writes, &mut entries)?;
-            next = received.try_recv().ok();
+        waiting.extend(first);
+        batches += 1;
+        while !waiting.is_empty() {
+            while let Ok(next) = received.try_recv() {
+                waiting.extend(next);
+                batches += 1;
+            }
+            let begun = Instant::now();
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = append(&mut log, &mut waiting, &mut entries)?;
+            if last.is_some() {
+                log.sync().map_err(cannot_write)?;
+            }
+            drop(log);
+            if let Some(number) = last.filter(|_| waiting.is_empty()) {
+                let took = begun.elapsed();
+                let batches = std::mem::take(&mut batches);
+                inbox.push(Input::Synced(Synced { number, batches, took }));
+            }
+            if !waiting.is_empty() {
+                if inbox.must_stop() {
+                    return Ok(());
+                }
+                thread::sleep(FULL_PAUSE);
+            }
         }
-        log.sync().map_err(cannot_write)?;
-        drop(log);
-        let took = begun.elapsed();
-        inbox.push(Input::Synced(Synced { number, batches, took }));
     }
     Ok(())
 }

@@ -132,6 +132,29 @@ pub(super) fn invitable(
     }
 }
 
+/// Checks that majorities of the voters before and after a change are `reachable`. The core checks
+/// that too; the transport notices earlier that a peer has gone.
+pub(super) fn check_reachable(
+    membership: &Membership,
+    changes: &[MemberChange],
+    reachable: impl Fn(NodeId) -> bool,
+) -> Result<(), ChangeRefusal> {
+    let after = membership.after(changes)?;
+    if !after.is_joint() {
+        return Ok(());
+    }
+    let check = |voters: Vec<NodeId>| {
+        let needed = voters.len() / 2 + 1;
+        let reachable = voters.into_iter().filter(|&id| reachable(id)).count();
+        if reachable < needed {
+            return Err(ChangeRefusal::WouldLoseQuorum { reachable, needed });
+        }
+        Ok(())
+    };
+    check(after.old_voters().collect())?;
+    check(after.voters().collect())
+}
+
 /// The error for a change that the core does not propose.
 pub(super) fn refused(refusal: &ChangeRefusal) -> Error {
     let detail = refusal.to_string();
@@ -240,6 +263,21 @@ mod tests {
         for step in steps {
             membership.apply(&step).unwrap();
         }
+    }
+
+    #[test]
+    fn majorities_before_and_after_must_be_reachable() {
+        let remove = |id| [MemberChange::Remove(NodeId(id))];
+        let check = |changes: &[MemberChange], gone: u64| {
+            check_reachable(&trio(), changes, |id| id != NodeId(gone))
+        };
+        assert_eq!(check(&remove(2), 9), Ok(()));
+        assert_eq!(check(&remove(3), 3), Ok(()), "the one that is gone can go");
+        let refusal = ChangeRefusal::WouldLoseQuorum { reachable: 1, needed: 2 };
+        assert_eq!(check(&remove(2), 3), Err(refusal));
+        let add = [MemberChange::Add(member(4, "n4"))];
+        assert_eq!(check_reachable(&trio(), &add, |_| false), Ok(()), "learners do not count");
+        assert!(check(&remove(9), 9).is_err());
     }
 
     #[test]

@@ -9,7 +9,9 @@ use remex_model::{
 };
 use tokio::sync::oneshot;
 
-use super::decide::{Entry, check_texts, entry, invitable, no_member, refused, resolve};
+use super::decide::{
+    Entry, check_reachable, check_texts, entry, invitable, no_member, refused, resolve,
+};
 use super::{Changed, Steward, role};
 use crate::inbox::{ChangeError, Input};
 use crate::peer::ask::{self, Absent, QUICK};
@@ -350,6 +352,15 @@ async fn propose(
     deadline: Instant,
 ) -> Result<Arc<Membership>, Stop> {
     let patience = deadline.min(Instant::now() + IN_PROGRESS_WAIT);
+    if !force {
+        let cluster = &serving.cluster;
+        let peers = cluster.peers();
+        let reachable = |id: NodeId| {
+            id == cluster.me.id || peers.get(&id).is_some_and(|peer| cluster.is_alive(peer))
+        };
+        check_reachable(&serving.board.membership(), &changes, reachable)
+            .map_err(|refusal| refused(&refusal))?;
+    }
     loop {
         let (reply, replied) = oneshot::channel();
         serving.inbox.push(Input::Change { changes: changes.clone(), force, reply });
@@ -363,7 +374,12 @@ async fn propose(
             ChangeRefusal::NotLeader | ChangeRefusal::IsLeader => {
                 return Err(Stop::Moved { unknown: false });
             }
-            ChangeRefusal::InProgress | ChangeRefusal::Busy if Instant::now() < patience => {
+            // A leader that has just begun has not heard of everyone yet.
+            ChangeRefusal::InProgress
+            | ChangeRefusal::Busy
+            | ChangeRefusal::WouldLoseQuorum { .. }
+                if Instant::now() < patience =>
+            {
                 tokio::time::sleep(PAUSE).await;
             }
             refusal => return Err(refused(&refusal).into()),

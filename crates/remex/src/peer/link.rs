@@ -270,7 +270,14 @@ async fn dial<'a>(cluster: &Cluster, peer: &'a Peer) -> Result<Connected<'a>, No
                 let text = format!("{them} answers at the address of node {}", peer.id);
                 return Err(NoLink::Distrusted(Refusal::new(RefusalCode::Other, text)));
             }
-            cluster.admit(&them).map_err(NoLink::Distrusted)?;
+            cluster.admit(&them).map_err(|refusal| {
+                // Its own connection may have been taken before this was known: it is told why when
+                // it dials again.
+                if matches!(refusal.code, RefusalCode::RolledBack(_)) {
+                    peer.cut_sessions(|session| session == them.session);
+                }
+                NoLink::Distrusted(refusal)
+            })?;
             peer.learn(&them);
             Ok(Connected::new(peer, stream, them.session))
         }

@@ -1,0 +1,103 @@
+//! How much room the disk has, and when it is too little for more writes.
+//!
+//! A write that was acknowledged must also fit into the engine later, so writes are refused while
+//! there is still room for everything that is in memory, for the log's next segment, and for what
+//! compaction needs. Reads, deletes and compaction go on, and so do writes once there is room again.
+
+use std::path::Path;
+
+use remex_model::DiskUsage;
+
+/// Part of the disk that is kept free at most: on a small disk the reserve is small.
+const RESERVE_PART: u64 = 8;
+
+/// Writes are taken again when this much more than the reserve is free, in parts of it: so that
+/// they are not refused and taken in turns.
+const HYSTERESIS_PART: u64 = 4;
+
+/// Part of the disk that one segment of the log, or one write buffer, may take.
+const UNIT_PART: u64 = 32;
+
+/// What the disk can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    pub(crate) total_bytes: u64,
+    pub(crate) free_bytes: u64,
+}
+
+impl Capacity {
+    /// Of the file system that `path` lies on.
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
+        let stat = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
+    }
+
+    /// A size that is right for large disks, made smaller for a small one, but not below `min`.
+    pub(crate) fn scale(self, wanted: u64, min: u64) -> u64 {
+        wanted.min((self.total_bytes / UNIT_PART).max(min))
+    }
+}
+
+/// Decides when the disk is full.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reserve {
+    /// What is to stay free if the disk is large enough, in bytes.
+    wanted_bytes: u64,
+    full: bool,
+}
+
+impl Reserve {
+    /// Room for `segment_bytes` of the log, and for `buffers_bytes` of changes in memory, written
+    /// once and merged once.
+    pub(crate) fn new(segment_bytes: u64, buffers_bytes: u64) -> Self {
+        Self { wanted_bytes: segment_bytes + 2 * buffers_bytes, full: false }
+    }
+
+    /// Takes a new measurement.
+    pub(crate) fn measure(&mut self, capacity: Capacity, used_bytes: u64) -> DiskUsage {
+        let reserve = self.wanted_bytes.min(capacity.total_bytes / RESERVE_PART);
+        let enough = if self.full { reserve + reserve / HYSTERESIS_PART } else { reserve };
+        self.full = capacity.free_bytes < enough;
+        DiskUsage { used_bytes, free_bytes: capacity.free_bytes, full: self.full }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn capacity(total: u64, free: u64) -> Capacity {
+        Capacity { total_bytes: total * MIB, free_bytes: free * MIB }
+    }
+
+    #[test]
+    fn full_begins_at_the_reserve_and_ends_above_it() {
+        let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
+        let full = |reserve: &mut Reserve, free| reserve.measure(capacity(100_000, free), 0).full;
+        assert!(!full(&mut reserve, 256));
+        assert!(full(&mut reserve, 255));
+        assert!(full(&mut reserve, 300), "not taken back at once");
+        assert!(!full(&mut reserve, 320));
+        assert!(!full(&mut reserve, 256));
+    }
+
+    #[test]
+    fn a_small_disk_has_a_small_reserve_and_small_files() {
+        let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
+        assert!(!reserve.measure(capacity(80, 10), 0).full);
+        assert!(reserve.measure(capacity(80, 9), 0).full);
+        assert_eq!(capacity(80, 80).scale(64 * MIB, 4 * MIB), 4 * MIB);
+        assert_eq!(capacity(1024, 0).scale(64 * MIB, 4 * MIB), 32 * MIB);
+        assert_eq!(capacity(100_000, 0).scale(64 * MIB, 4 * MIB), 64 * MIB);
+    }
+
+    #[test]
+    fn a_directory_has_a_capacity() {
+        let folder = tempfile::tempdir().unwrap();
+        let capacity = Capacity::of(folder.path()).unwrap();
+        assert!(capacity.total_bytes >= capacity.free_bytes && capacity.total_bytes > 0);
+    }
+}

@@ -1,8 +1,8 @@
 //! Who was heard of lately.
 //!
 //! The library keeps a mark of its own, but wipes it at every check of the quorum: whoever looks
-//! right behind one sees nobody. Here a peer counts for a whole election timeout after its last
-//! message.
+//! right behind one sees nobody. Here a peer counts for some heartbeats after its last message, and
+//! not once its connection has broken.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl Contacts {
         self.silent.insert(peer, 0);
     }
 
-    /// The peer is gone for certain.
+    /// The peer is gone, or cannot be reached.
     pub(crate) fn lost(&mut self, peer: NodeId) {
         self.silent.remove(&peer);
     }

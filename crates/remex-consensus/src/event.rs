@@ -216,7 +216,7 @@ pub struct Progress {
     pub part: Part,
     /// Last entry that it acknowledged.
     pub matched: Index,
-    /// Whether it was heard of within an election timeout.
+    /// Whether it was heard of lately and its connection has not broken since.
     pub active: bool,
     /// Whether it needs a snapshot, because the leader's log no longer has what comes next for it.
     pub needs_snapshot: bool,

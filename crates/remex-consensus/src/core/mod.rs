@@ -34,6 +34,9 @@ use crate::{
     Config, Effect, Event, FetchId, Leadership, Marks, Message, Progress, Role, Start, StartError,
 };
 
+/// Heartbeats that a peer may leave unanswered before it does not count on.
+const CONTACT_HEARTBEATS: usize = 5;
+
 /// Messages that wait until a write is synced.
 #[derive(Debug)]
 struct Held {
@@ -133,7 +136,7 @@ impl Core {
             elections: 0,
             hurried_until: 0,
             membership: Arc::new(start.membership),
-            contacts: Contacts::new(config.election_ticks as u64),
+            contacts: Contacts::new(contact_ticks(&config)),
             leadership,
             applied: start.applied,
             proposals: Proposals::new(config.session),
@@ -290,6 +293,11 @@ fn check(start: &Start) -> Result<Index, StartError> {
         return Err(StartError::CommitBehindLog { commit: start.hard_state.commit, last });
     }
     Ok(last)
+}
+
+/// Silence after which a peer does not count on: some heartbeats, well before an election.
+fn contact_ticks(config: &Config) -> u64 {
+    (CONTACT_HEARTBEATS * config.heartbeat_ticks).min(config.election_ticks) as u64
 }
 
 fn library_config(config: &Config, applied: Index) -> raft::Config {

@@ -22,7 +22,10 @@ impl Core {
             Event::Read { sequence, ttl_ticks } => self.reads.add(sequence, self.now + ttl_ticks),
             Event::Persisted { number } => self.persisted(number, effects),
             Event::Fetched { fetch, entries } => self.fetched(fetch, &entries),
-            Event::Unreachable { peer } => self.raft.report_unreachable(peer.get()),
+            Event::Unreachable { peer } => {
+                self.contacts.lost(peer);
+                self.raft.report_unreachable(peer.get());
+            }
             Event::PeerGone { peer } => self.peer_gone(peer),
             Event::Change { sequence, changes, force } => {
                 if let Err(refusal) = self.change(sequence, &changes, force) {

@@ -182,6 +182,13 @@ fn the_leader_marks_what_its_members_have() {
         assert_eq!(marks.check(NodeId(id), term, core.last_index()), Ok(()));
         assert!(marks.check(NodeId(id), term, Index(core.commit().get() - 1)).is_err());
     }
+    // What is not committed may yet be replaced, on the leader too.
+    let commit = cluster.node(leader).core.commit();
+    cluster.cut = cluster.nodes.keys().copied().collect();
+    cluster.propose(leader, 9);
+    assert!(cluster.node(leader).core.last_index() > commit);
+    cluster.node(leader).core.note_marks(&mut marks);
+    assert_eq!(marks.check(NodeId(leader), term, commit), Ok(()));
     // A lone voter leads before its term is synced.
     cluster = Cluster::new(1);
     cluster.slow = vec![NodeId(1)];

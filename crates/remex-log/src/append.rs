@@ -242,6 +242,7 @@ impl<D: Disk> Log<D> {
         self.write_group(&[Record::Seal(next.sequence)], &[])?;
         self.sync_active()?;
         self.segments.push_back(next);
+        self.closed = false;
         (self.end, self.synced, self.proven) = (BLOCK_BYTES, BLOCK_BYTES, BLOCK_BYTES);
         Ok(())
     }

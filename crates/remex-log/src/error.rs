@@ -58,9 +58,11 @@ pub enum OpenError {
         /// The version of this release.
         supported: u32,
     },
-    /// There is no space for the segment that the end of the log is written into anew, not even
-    /// for the smallest one that would do, and no spare is left over. It opens when there is.
-    #[error("{directory} is full, the log needs {bytes} more bytes there to be opened: {source}")]
+    /// There is no space for the first segment of a new log. Or the file system finds none for
+    /// what exists to be overwritten, as one that never writes in place may. A log that is there
+    /// already opens on a full disk otherwise, though perhaps without room to append. It opens when
+    /// there is space.
+    #[error("{directory} is full, the log needs {bytes} bytes there to be opened: {source}")]
     Full {
         /// Where the directory is, [`crate::Disk::place`].
         directory: String,

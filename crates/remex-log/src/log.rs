@@ -20,6 +20,9 @@ pub struct Log<D: Disk> {
     pub(crate) segments: VecDeque<Segment<D::File>>,
     /// Where the next group goes in the last segment.
     pub(crate) end: u64,
+    /// Nothing more is written into the last segment than its seal: recovery found no room for
+    /// the tail elsewhere, and behind it may stand what was torn.
+    pub(crate) closed: bool,
     /// Up to here the last segment is synced.
     pub(crate) synced: u64,
     /// Up to here a later group, or the segment's header, says that it was synced.
@@ -105,7 +108,7 @@ impl<D: Disk> Log<D> {
 
     /// Bytes left for groups in the last segment; one block stays free for its seal.
     pub(crate) fn room(&self) -> u64 {
-        (self.active().bytes - BLOCK_BYTES).saturating_sub(self.end)
+        if self.closed { 0 } else { (self.active().bytes - BLOCK_BYTES).saturating_sub(self.end) }
     }
 
     pub(crate) fn active(&self) -> &Segment<D::File> {

@@ -146,11 +146,12 @@ impl<D: Disk> Opening<D> {
         let mut segments: VecDeque<_> = older.into_iter().map(|older| older.segment).collect();
         let mut recovered = Recovered { cut: ending.cut.clone(), ..Recovered::default() };
         let mut obsolete = superseded;
-        let mut end = ending.end;
+        let (mut end, mut closed) = (ending.end, false);
         if ending.clean {
             segments.push_back(last.segment);
-        } else {
-            let (carried, spare) = self.room_for_tail(&ending, last.segment.bytes, &mut spares)?;
+        } else if let Some((carried, spare)) =
+            self.room_for_tail(&ending, last.segment.bytes, &mut spares)?
+        {
             last.segment.end = carried.from;
             let segment = self.rewrite(&last, &ending, &carried, spare)?;
             contents.relocate(last.segment.sequence, carried.from, segment.sequence, BLOCK_BYTES);
@@ -162,9 +163,17 @@ impl<D: Disk> Opening<D> {
                 obsolete.push(last.segment);
             }
             segments.push_back(segment);
+        } else {
+            let tail = ending.proven..ending.end;
+            recovered.rewritten_bytes = tail.end - tail.start;
+            let refused = |failure| self.refused(failure, last.segment.bytes);
+            rewrite::rewrite_in_place(&last.segment, tail, refused)?;
+            closed = true;
+            segments.push_back(last.segment);
         }
         spares.remove_others()?;
         let mut log = self.log(contents, segments, spares, end);
+        log.closed = closed;
         for segment in obsolete {
             log.recycle(segment)?;
         }
@@ -174,27 +183,27 @@ impl<D: Disk> Opening<D> {
     /// From where on the last segment is written again, and the spare for it. If the segment holds
     /// little, that is from its first group on, so that the old file is free at once: a node that
     /// restarts again and again would otherwise leave a nearly empty segment behind each time. On
-    /// a full disk it is only what must be, and whatever file takes it.
+    /// a full disk it is only what must be, and whatever file takes it; `None` if there is none.
     fn room_for_tail(
         &self,
         ending: &Ending,
         last_bytes: u64,
         spares: &mut Spares<D>,
-    ) -> Result<(Carried, Spare<D>), OpenError> {
+    ) -> Result<Option<(Carried, Spare<D>)>, IoFailure> {
         let all = Carried { from: BLOCK_BYTES, to: ending.end };
         let tail = Carried { from: ending.proven, to: ending.end };
         let little = ending.end - BLOCK_BYTES <= last_bytes / 4
             && all.segment_bytes_min() <= self.options.segment_size();
         let preferred = if little { &all } else { &tail };
         match spares.take(preferred.segment_bytes_min()) {
-            Ok(spare) if little => Ok((all, spare)),
-            Ok(spare) => Ok((tail, spare)),
-            Err(failure) if failure.is_full() => {
-                let bytes = tail.segment_bytes_min();
-                let taken = spares.take_any(bytes);
-                Ok((tail, taken.map_err(|failure| self.refused(failure, bytes))?))
-            }
-            Err(failure) => Err(failure.into()),
+            Ok(spare) if little => Ok(Some((all, spare))),
+            Ok(spare) => Ok(Some((tail, spare))),
+            Err(failure) if failure.is_full() => match spares.take_any(tail.segment_bytes_min()) {
+                Ok(spare) => Ok(Some((tail, spare))),
+                Err(failure) if failure.is_full() => Ok(None),
+                Err(failure) => Err(failure),
+            },
+            Err(failure) => Err(failure),
         }
     }
 
@@ -264,6 +273,7 @@ impl<D: Disk> Opening<D> {
             on_its_way: Arc::new(()),
             trimming: Arc::new(()),
             void_unsynced: false,
+            closed: false,
             buffer: GroupBuffer::new(),
             poisoned: false,
         }

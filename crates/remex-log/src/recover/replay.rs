@@ -231,7 +231,7 @@ impl<'a, F: DiskFile> Reader<'a, F> {
     }
 
     /// `count` bytes at `offset`, fewer at the end of the file.
-    fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], OpenError> {
+    pub(super) fn bytes(&mut self, offset: u64, count: usize) -> Result<&[u8], OpenError> {
         let start = offset.checked_sub(self.window_offset).map(usize::try_from);
         let start = match start {
             Some(Ok(start)) if start.saturating_add(count) <= self.window.len() => start,

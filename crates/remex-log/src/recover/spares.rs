@@ -4,7 +4,8 @@
 //! A segment says in its header how long it is, so any file will do that is long enough. A spare
 //! of the length that new segments have is the first choice, and a new one the second. On a full
 //! disk, what is there is used: a spare that another length of segments has left over, then the
-//! space of those that are too short for anything, then as short a file as will do.
+//! space of those that are too short for anything, then as short a file as will do. If there is
+//! not even that, the tail stays where it is (`rewrite`).
 
 use std::sync::Arc;
 

@@ -73,6 +73,24 @@ fn entries_are_replaced_from_a_conflict_on() {
     }
 }
 
+/// Recovery reads through a window, and a group may be longer than that.
+#[test]
+fn an_entry_may_be_of_several_megabytes() {
+    let disk = MemoryDisk::new(1);
+    let options = |seed| Options { segment_bytes: 4 << 20, ..small(seed) };
+    let (mut log, _) = Log::open(disk.clone(), options(1)).unwrap();
+    let expected = [entry(1, 1, 10), entry(2, 1, 3 << 20), entry(3, 1, 10), entry(4, 1, 2 << 20)];
+    for entry in &expected {
+        log.append(None, std::slice::from_ref(entry)).unwrap();
+        log.sync().unwrap();
+    }
+    for run in 2..4 {
+        disk.power_cut();
+        let (log, _) = Log::open(disk.clone(), options(run)).unwrap();
+        assert_eq!(everything(&log), expected);
+    }
+}
+
 #[test]
 fn reads_are_bounded_but_never_empty() {
     let disk = MemoryDisk::new(1);

@@ -27,6 +27,8 @@ pub(crate) enum Act {
     TakeTrim(u64, u64),
     RunTrim,
     FinishTrim,
+    /// All of that, until there is nothing left to release.
+    TrimAll,
     MakeSpare,
     AddSpare,
     /// A snapshot, so many entries ahead of the last one.
@@ -40,7 +42,7 @@ pub(crate) enum Act {
 
 use Act::{
     AddSpare, Append, FinishTrim, MakeSpare, Mark, ReadAll, Reopen, Replace, RunTrim, StartAhead,
-    StartBack, Sync, TakeTrim, Vote,
+    StartBack, Sync, TakeTrim, TrimAll, Vote,
 };
 
 /// Every operation, before and behind every other one that it could disturb.
@@ -59,9 +61,8 @@ pub(crate) const SCRIPT: &[Act] = &[
     RunTrim, MakeSpare, FinishTrim, AddSpare, Replace(1, 1), Append(2, 2500), Replace(2, 4),
     ReadAll, Reopen, Vote, Sync, Mark, Reopen, Reopen,
     // Whole segments become void, and must stay until that is synced.
-    Append(8, 2500), Sync, Replace(7, 1), TakeTrim(0, 0), RunTrim, FinishTrim, TakeTrim(0, 0),
-    RunTrim, FinishTrim, TakeTrim(0, 0), RunTrim, FinishTrim, Sync, TakeTrim(0, 0), RunTrim,
-    FinishTrim, Append(2, 3000),
+    Append(1, 10), Sync, TrimAll, Append(9, 2500), Sync, Replace(9, 1), TrimAll, ReadAll, Sync,
+    TrimAll, Append(12, 2500), Sync, TrimAll, StartAhead(2), TrimAll, Append(2, 3000), TrimAll,
     // Bytes are kept.
     Append(6, 2500), Sync, TakeTrim(0, 16384), RunTrim, FinishTrim, TakeTrim(0, 8192), RunTrim,
     FinishTrim, TakeTrim(0, 1 << 40), ReadAll,
@@ -177,6 +178,7 @@ impl Life {
                 Ok(())
             }
             RunTrim => self.run_trim(),
+            TrimAll => self.trim_all(),
             FinishTrim => {
                 if let Some(trimmed) = self.trimmed.take() {
                     log.finish_trim(trimmed);
@@ -217,6 +219,18 @@ impl Life {
     /// Everything in memory is gone; the page cache is not.
     fn end_process(&mut self) {
         (self.log, self.trim_job, self.trimmed, self.spare) = (None, None, None, None);
+    }
+
+    fn trim_all(&mut self) -> Result<(), Failure> {
+        self.act(FinishTrim)?;
+        loop {
+            self.act(TakeTrim(0, 0))?;
+            if self.trim_job.is_none() {
+                return Ok(());
+            }
+            self.act(RunTrim)?;
+            self.act(FinishTrim)?;
+        }
     }
 
     fn run_trim(&mut self) -> Result<(), Failure> {

@@ -157,13 +157,13 @@ impl Steward {
         }
         match ask::invite(&serving.cluster.hello(), cluster, &member).await {
             Ok(()) => {}
-            Err(Absent::Denied(error)) => {
+            Err(Absent::Denied(error)) if error.code == ErrorCode::Conflict => {
                 tracing::warn!(member = %member.name, reason = %error, "it does not come");
                 let changes = vec![MemberChange::Remove(member.id)];
                 propose(serving, changes, false, deadline).await?;
                 return Err(error.into());
             }
-            Err(Absent::NoAnswer(error)) => {
+            Err(error) => {
                 let reason = error.to_string();
                 tracing::warn!(member = %member.name, %reason, "a new member is invited again later");
             }

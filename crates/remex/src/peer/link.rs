@@ -292,8 +292,7 @@ async fn serve(connected: &Connected<'_>) -> String {
     loop {
         tokio::select! {
             () = connected.cut.notified() => {
-                return "this node cut the connection: another process speaks for the peer, or it \
-                        is a member no more".to_owned();
+                return "this node ended the connection".to_owned();
             }
             () = link.queued.notified() => {
                 if let Err(error) = link.flush(stream).await {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use remex_model::{ClusterId, Error, ErrorCode, Incarnation, Member, NodeId, Revision};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::ask::INVITATION;
 use super::hello::{Hello, Position, Purpose};
@@ -64,8 +64,8 @@ struct Invited {
     cluster: ClusterId,
     /// Says, once the parts have stopped, whether anything was written.
     board: Arc<Board>,
-    /// Told whether it was followed.
-    reply: oneshot::Sender<bool>,
+    /// Whether it was followed, once that is known. More than one may invite.
+    followed: watch::Sender<Option<bool>>,
 }
 
 impl Former {
@@ -228,7 +228,9 @@ impl Former {
     /// Follows the invitation for which the parts were stopped, if nothing was written until then;
     /// the log and engine that are there mean nothing any more after that.
     fn follow_invitation(&self) -> Result<(), OpenError> {
-        let Some(Invited { cluster, board, reply }) = self.invited().take() else { return Ok(()) };
+        let Some(Invited { cluster, board, followed }) = self.invited().take() else {
+            return Ok(());
+        };
         let follows = is_pristine(&board);
         if follows {
             let mut identity = self.identity();
@@ -236,8 +238,7 @@ impl Former {
             let next = Identity { has_log: false, phase, ..identity.clone() };
             self.write(&mut identity, next)?;
         }
-        // Whoever invited may not wait any more; it finds out by inviting again.
-        reply.send(follows).ok();
+        followed.send_replace(Some(follows));
         Ok(())
     }
 
@@ -273,23 +274,31 @@ impl Former {
             Decision::Reply(reply) => return reply,
             Decision::GiveUp(serving) => serving,
         };
-        let (reply, replied) = oneshot::channel();
-        {
+        let followed = {
             let mut invited = self.invited();
-            if invited.as_ref().is_some_and(|invited| !invited.reply.is_closed()) {
-                return deny(ErrorCode::Conflict, "the node follows an invitation already");
+            match &*invited {
+                Some(before) if before.cluster == cluster => before.followed.subscribe(),
+                Some(before) => {
+                    let text = format!("the node was invited into cluster {}", before.cluster);
+                    return deny(ErrorCode::Conflict, text);
+                }
+                None => {
+                    tracing::info!(%cluster, by = %from.node.name, "gives up its own cluster");
+                    let (followed, outcome) = watch::channel(None);
+                    let board = Arc::clone(&serving.board);
+                    *invited = Some(Invited { cluster, board, followed });
+                    serving.inbox.push(Input::Invited);
+                    outcome
+                }
             }
-            *invited = Some(Invited { cluster, board: Arc::clone(&serving.board), reply });
-        }
-        tracing::info!(%cluster, by = %from.node.name, "gives up its own cluster for another");
-        serving.inbox.push(Input::Invited);
-        match tokio::time::timeout(INVITATION, replied).await {
-            Ok(Ok(true)) => Reply::Accepted,
-            Ok(Ok(false)) => match self.decide_invitation(cluster) {
+        };
+        match tokio::time::timeout(INVITATION, outcome(followed)).await {
+            Ok(Some(true)) => Reply::Accepted,
+            Ok(Some(false)) => match self.decide_invitation(cluster) {
                 Decision::Reply(reply) => reply,
                 Decision::GiveUp(_) => deny(ErrorCode::NotReady, "the node does not stop"),
             },
-            Ok(Err(_)) | Err(_) => deny(ErrorCode::Timeout, "the node does not stop in time"),
+            Ok(None) | Err(_) => deny(ErrorCode::NotReady, "the node does not stop in time"),
         }
     }
 
@@ -326,6 +335,11 @@ impl Former {
             Err(error) => Decision::Reply(deny(ErrorCode::Internal, error.to_string())),
         }
     }
+}
+
+/// Whether an invitation was followed, once that is known.
+async fn outcome(mut followed: watch::Receiver<Option<bool>>) -> Option<bool> {
+    followed.wait_for(Option::is_some).await.ok().and_then(|followed| *followed)
 }
 
 /// What comes of an invitation.

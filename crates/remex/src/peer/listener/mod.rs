@@ -1,10 +1,11 @@
 //! The receiving side: accepts peers, checks who they are, and hands their messages to the
 //! driver; answers questions, and lets members read snapshots.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use remex_consensus::{Event, Message};
@@ -14,14 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::form::Serving;
-use super::frame;
-use super::hello::{Answer, Hello, Purpose, Refusal, RefusalCode};
-use super::question::{Question, Reply};
-use super::vitals::{self, Vitals};
 use crate::cluster::{Cluster, Peer, Side};
 use crate::inbox::{Inbox, Input};
 use crate::members::Steward;
+use crate::peer::form::Serving;
+use crate::peer::frame;
+use crate::peer::hello::{Answer, Hello, Purpose, Refusal, RefusalCode};
+use crate::peer::question::{Question, Reply};
+use crate::peer::vitals::{self, Vitals};
 use crate::snapshots::Desk;
 
 /// Longest time for a connection to say who it is and what it wants.
@@ -39,6 +40,12 @@ const GREETING_MAX: usize = 64;
 /// Questions that may be thought about at a time: some wait for the cluster to agree.
 const ASKING_MAX: usize = 64;
 
+/// How long the same reason for a refusal is not said again.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
+/// Reasons that are remembered; strangers cannot fill the log with more in that time.
+const SAID_MAX: usize = 64;
+
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -47,13 +54,30 @@ const READ_BYTES: usize = 256 * 1024;
 struct Reception {
     steward: Arc<Steward>,
     desk: Arc<Desk>,
-    asking: Arc<Semaphore>,
+    asking: Semaphore,
+    /// Why connections were refused lately, and when that was said.
+    said: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Reception {
+    /// Says that a connection was refused; not again for a while if the same has been said: whoever
+    /// is refused tries again every second.
+    fn refused(&self, address: SocketAddr, reason: String) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, at| at.elapsed() < SAID_AGAIN);
+        if said.contains_key(&reason) || said.len() >= SAID_MAX {
+            tracing::debug!(%address, %reason, "refused a connection");
+            return;
+        }
+        tracing::warn!(%address, %reason, "refused a connection");
+        said.insert(reason, Instant::now());
+    }
 }
 
 /// Accepts peers, for ever.
 pub(crate) async fn run(listener: TcpListener, steward: Arc<Steward>, desk: Arc<Desk>) {
-    let asking = Arc::new(Semaphore::new(ASKING_MAX));
-    let reception = Arc::new(Reception { steward, desk, asking });
+    let (asking, said) = (Semaphore::new(ASKING_MAX), Mutex::default());
+    let reception = Arc::new(Reception { steward, desk, asking, said });
     let greeting = Arc::new(Semaphore::new(GREETING_MAX));
     // The connections end with the listener.
     let mut connections = JoinSet::new();
@@ -104,8 +128,14 @@ async fn connection(
                 tracing::debug!(%address, reason = %error, "nobody took the answer to a question");
             }
         }
-        Ok(Err(error)) => tracing::warn!(%address, reason = %error, "refused a connection"),
-        Err(_elapsed) => tracing::warn!(%address, "a connection did not say who it is"),
+        // Whoever asks goes away when another node answers than the one that it looked for.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%address, "a connection was given up");
+        }
+        Ok(Err(error)) => reception.refused(address, error.to_string()),
+        Err(_elapsed) => {
+            reception.refused(address, "the connection did not say who it is".to_owned());
+        }
     }
 }
 
@@ -250,8 +280,7 @@ async fn receive(mut incoming: Incoming) -> String {
     }
 }
 
-const CUT: &str =
-    "this node cut it: another process speaks for the peer, or it is a member no more";
+const CUT: &str = "this node ended it";
 
 /// Takes what has come whole: vitals at once, messages for the driver as inputs.
 fn take_frames(incoming: &mut Incoming) -> Result<Vec<Input>, String> {
@@ -277,3 +306,6 @@ fn take_frames(incoming: &mut Incoming) -> Result<Vec<Input>, String> {
     }
     Ok(inputs)
 }
+
+#[cfg(test)]
+mod tests;

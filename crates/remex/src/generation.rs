@@ -77,6 +77,9 @@ impl Generation {
             board.set_revision(state.revision());
             state.membership()
         };
+        if membership.was_removed(cluster.me.id) {
+            return Err(Unopened::Removed);
+        }
         cluster.update(&membership);
         board.set_membership(membership);
         Ok(Self::start(house, parts, cluster, session)?)
@@ -130,6 +133,7 @@ impl Generation {
             shelf: house.shelf.clone(),
             meters: Arc::clone(meters),
             last_leader: None,
+            removed_ticks: None,
             watch_ticks: 0,
             buffer_bytes_max: parts.sizes.buffer_bytes.saturating_mul(3),
             idle_ticks: 0,

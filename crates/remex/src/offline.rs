@@ -313,12 +313,10 @@ fn replay(
             apply(&mut state, entry).map_err(|error| failed(&error))?;
         }
     }
-    let others = state
-        .membership()
-        .members()
-        .filter(|(member, _)| member.id != id)
-        .map(|(member, _)| member.name.clone())
-        .collect();
+    let membership = state.membership();
+    let others = membership.members().filter(|(member, _)| member.id != id);
+    let mut others: Vec<String> = others.map(|(member, _)| member.name.clone()).collect();
+    others.sort_unstable();
     let hard_state = log.hard_state();
     let survivor = Survivor {
         name,

@@ -50,6 +50,8 @@ pub(crate) enum Unopened {
     Error(OpenError),
     /// The disk has lost something that other members may have.
     Damaged(Damage),
+    /// The node is no member any more.
+    Removed,
 }
 
 impl From<OpenError> for Unopened {

@@ -19,6 +19,9 @@ use crate::{Fatal, OpenError, random, snapshots};
 /// Pause between two rounds of asking the other members for a snapshot.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
 
+/// What is said of a node that finds in its own state that it was removed.
+const REMOVED: &str = "this node was removed from the cluster";
+
 /// Where the running generation is, for whoever has to stop it.
 #[derive(Debug, Default)]
 pub(crate) struct Room(Mutex<Slot>);
@@ -113,6 +116,7 @@ pub(crate) async fn run(house: Arc<House>, room: Arc<Room>, begin: Begin) {
                 ended.await.unwrap_or(died())
             }
             Ok(Opened::Damaged(damage)) => Ending::Damaged(damage),
+            Ok(Opened::Removed) => Ending::Removed(REMOVED.to_owned()),
             Err(fatal) => {
                 tracing::error!(reason = %fatal, "the node cannot go on");
                 house.board.fail(fatal);
@@ -130,6 +134,7 @@ fn died() -> Ending {
 enum Opened {
     Running(Generation, Ended),
     Damaged(Damage),
+    Removed,
 }
 
 /// Becomes part of a cluster if the node is not, and opens its parts.
@@ -143,6 +148,7 @@ async fn open(house: &Arc<House>) -> Result<Opened, Fatal> {
     match opening.await {
         Ok(Ok((generation, ended))) => Ok(Opened::Running(generation, ended)),
         Ok(Err(Unopened::Damaged(damage))) => Ok(Opened::Damaged(damage)),
+        Ok(Err(Unopened::Removed)) => Ok(Opened::Removed),
         Ok(Err(Unopened::Error(error))) => Err(failed(error)),
         Err(error) => Err(Fatal::Failed(format!("opening the data failed: {error}"))),
     }
@@ -262,6 +268,7 @@ pub(crate) fn open_first(
             Ok(Begin::Running(ended))
         }
         Err(Unopened::Error(error)) => Err(error),
+        Err(Unopened::Removed) => Err(OpenError::Removed(removed(house, REMOVED).to_string())),
         Err(Unopened::Damaged(damage)) => {
             let others = Recollection::read(&house.directory).addresses(house.former.me().id);
             if others.is_empty() && house.config.join.is_empty() {

@@ -34,6 +34,9 @@ use crate::snapshots::{Fetcher, Shelf};
 /// Ticks without a write after which the end of the log is marked as synced.
 const IDLE_TICKS: u64 = 4;
 
+/// Ticks that a removed node stays: about two seconds.
+const REMOVED_TICKS: u64 = 40;
+
 /// What the driver owns and what it works on.
 pub(crate) struct Driver {
     pub(crate) core: Core,
@@ -51,6 +54,8 @@ pub(crate) struct Driver {
     pub(crate) shelf: Shelf,
     pub(crate) meters: Arc<Meters>,
     pub(crate) last_leader: Option<NodeId>,
+    /// Ticks since this node applied its own removal.
+    pub(crate) removed_ticks: Option<u64>,
     /// Ticks since the other members were last looked at.
     pub(crate) watch_ticks: u64,
     /// Bytes of changes in memory at which applying waits for the disk.
@@ -104,6 +109,7 @@ impl Driver {
                     events.push(Event::Persisted { number });
                 }
                 self.watch_others()?;
+                self.leave_when_removed()?;
                 let late = (now - next_tick).as_nanos() / self.tick.as_nanos();
                 if let Some(ticks) = u64::try_from(late).ok().filter(|&ticks| ticks > 0) {
                     events.push(Event::Late { ticks });
@@ -152,6 +158,17 @@ impl Driver {
             | Input::Expelled(_)
             | Input::Fetched { .. } => unreachable!("the loop keeps these to itself"),
         }
+    }
+
+    /// A removed node answers votes for a while: others may need the old majority to learn of the
+    /// removal. Then it ends.
+    fn leave_when_removed(&mut self) -> Result<(), Ending> {
+        let Some(ticks) = &mut self.removed_ticks else { return Ok(()) };
+        *ticks += 1;
+        if *ticks < REMOVED_TICKS {
+            return Ok(());
+        }
+        Err(Ending::Removed("this node was removed from the cluster".to_owned()))
     }
 
     /// A snapshot waits to be installed. Meanwhile the log may have brought more.
@@ -220,7 +237,8 @@ impl Driver {
                 }
                 Effect::NeedSnapshot { index, from, .. } => self.fetcher.want(from, index),
                 Effect::Removed => {
-                    return Err(Ending::Removed("this node was removed from the cluster".to_owned()));
+                    tracing::warn!("this node was removed from the cluster; it stops in a moment");
+                    self.removed_ticks = Some(0);
                 }
                 Effect::RolledBack { reason } => {
                     return Err(expelled(Expulsion::RolledBack(reason)));

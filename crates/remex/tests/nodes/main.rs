@@ -3,6 +3,7 @@
 mod basics;
 mod fleet;
 mod membership;
+mod peers;
 mod repair;
 
 use std::net::TcpListener;

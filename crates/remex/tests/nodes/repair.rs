@@ -9,7 +9,7 @@ use remex_model::{MemberRole, Revision};
 use super::fleet::Fleet;
 use super::{PATIENCE, put, value};
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -33,16 +33,11 @@ pub(crate) struct Recover {
 impl Recover {
     pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
         let format = output::choose(globals.output, &[Format::Value, Format::Json])?;
-        let survivor = offline::inspect(&self.data_dir)?;
-        for line in consequences(&survivor) {
-            output::note(&line);
+        match offline::inspect(&self.data_dir)? {
+            Some(survivor) => ask(&survivor, globals)?,
+            None => output::note("A recovery was cut short here; it is finished now."),
         }
-        if !globals.yes {
-            let word = survivor.cluster.to_string();
-            let question = format!("Type the id of the lost cluster ({word}) to go on: ");
-            output::confirm(&question, &[&word], "nothing was changed")?;
-        }
-        let (_, founded) = offline::recover(&self.data_dir)?;
+        let founded = offline::recover(&self.data_dir)?;
         if format == Format::Json {
             return output::line(&crate::commands::founded_json(&founded));
         }
@@ -52,6 +47,19 @@ impl Recover {
         }
         Ok(())
     }
+}
+
+/// Says what is about to happen, and asks unless that is not wanted.
+fn ask(survivor: &Survivor, globals: &Globals) -> Result<(), Failure> {
+    for line in consequences(survivor) {
+        output::note(&line);
+    }
+    if globals.yes {
+        return Ok(());
+    }
+    let word = survivor.cluster.to_string();
+    let question = format!("Type the id of the lost cluster ({word}) to go on: ");
+    output::confirm(&question, &[&word], "nothing was changed")
 }
 
 /// What is about to happen.

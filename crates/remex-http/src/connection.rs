@@ -56,19 +56,16 @@ impl Protocol {
     /// Serves one connection until the client closes it, it is silent for too long, or `watcher`
     /// ends it between two requests.
     pub(crate) async fn serve(&self, stream: TcpStream, dispatch: Arc<Dispatch>, watcher: Watcher) {
-        let pulse = Arc::new(AtomicBool::new(false));
-        let io = Monitored { inner: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
-        let in_flight = Arc::new(AtomicUsize::new(0));
-        let (began, entered) = (Arc::clone(&pulse), Arc::clone(&in_flight));
+        let life = Arc::new(Life {
+            dispatch,
+            moved: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+        });
+        let io = Monitored { inner: TokioIo::new(stream), life: Arc::clone(&life) };
+        let server = Arc::clone(&life);
         let service = service_fn(move |request: Request<Incoming>| {
-            began.store(true, Ordering::Relaxed);
-            let dispatch = Arc::clone(&dispatch);
-            let flight = Flight::begin(&entered);
-            async move {
-                let answer = dispatch.answer(request).await;
-                drop(flight);
-                Ok::<_, Infallible>(answer)
-            }
+            let flight = Flight::begin(&server);
+            async move { Ok::<_, Infallible>(flight.0.dispatch.answer(request).await) }
         });
         let connection = self.builder.serve_connection(io, service);
         let mut connection = pin!(watcher.watch(connection));
@@ -85,8 +82,7 @@ impl Protocol {
                     return;
                 }
                 () = &mut silence => {
-                    let is_waiting = in_flight.load(Ordering::Relaxed) > 0;
-                    if !pulse.swap(false, Ordering::Relaxed) && !is_waiting {
+                    if life.was_silent() {
                         tracing::debug!("closed a silent connection");
                         return;
                     }
@@ -97,20 +93,38 @@ impl Protocol {
     }
 }
 
-/// A request that has begun and is not answered yet, nor given up.
+/// What a connection and the requests on it share.
 #[derive(Debug)]
-struct Flight(Arc<AtomicUsize>);
+struct Life {
+    dispatch: Arc<Dispatch>,
+    /// Whether a request began, or bytes left, since the last look.
+    moved: AtomicBool,
+    /// Requests that have begun and are not answered yet, nor given up.
+    in_flight: AtomicUsize,
+}
+
+impl Life {
+    /// Whether nothing has happened since the last look, and nothing is under way.
+    fn was_silent(&self) -> bool {
+        !self.moved.swap(false, Ordering::Relaxed) && self.in_flight.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+struct Flight(Arc<Life>);
 
 impl Flight {
-    fn begin(in_flight: &Arc<AtomicUsize>) -> Self {
-        in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(in_flight))
+    fn begin(life: &Arc<Life>) -> Self {
+        life.moved.store(true, Ordering::Relaxed);
+        life.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(life))
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -118,13 +132,13 @@ impl Drop for Flight {
 #[derive(Debug)]
 struct Monitored {
     inner: TokioIo<TcpStream>,
-    pulse: Arc<AtomicBool>,
+    life: Arc<Life>,
 }
 
 impl Monitored {
     fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(bytes)) if bytes > 0) {
-            self.pulse.store(true, Ordering::Relaxed);
+            self.life.moved.store(true, Ordering::Relaxed);
         }
         result
     }

@@ -14,7 +14,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use crate::surface::Shared;
-use crate::traffic::Route;
+use crate::traffic::{Arrival, Route};
 use crate::{layers, native};
 
 /// The routes without the layers: one line for each dialect.
@@ -46,17 +46,18 @@ impl Dispatch {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        let route = route_of(request.uri().path());
-        layers::seal(&self.shared, route, request, |request| self.route(request)).await
+        let arrival = Arrival::now(route_of(request.uri().path()), request.method());
+        layers::seal(&self.shared, arrival, request, |request| self.route(arrival, request)).await
     }
 
-    async fn route<B>(&self, request: Request<B>) -> Response
+    async fn route<B>(&self, arrival: Arrival, request: Request<B>) -> Response
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        if native::is_key(request.uri().path()) {
-            return native::answer_key(&self.shared, request).await.into_response();
+        if arrival.route == Route::Key {
+            let deadline = self.shared.deadline_of(arrival);
+            return native::answer_key(&self.shared, request, deadline).await.into_response();
         }
         match TowerToHyperService::new(self.routes.clone()).call(request).await {
             Ok(response) => response,

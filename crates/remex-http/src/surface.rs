@@ -9,7 +9,7 @@ use remex_model::{Admin, Service};
 use tokio::sync::Semaphore;
 
 use crate::layers::{RequestIds, ServedBy};
-use crate::traffic::Traffic;
+use crate::traffic::{Arrival, Traffic};
 
 /// The ports that the surface translates for, and how it serves.
 #[derive(Clone, Debug)]
@@ -107,6 +107,11 @@ impl Shared {
             request_ids: RequestIds::new(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// The moment by which a request must be answered.
+    pub(crate) fn deadline_of(&self, arrival: Arrival) -> Instant {
+        arrival.began + Duration::from_millis(self.options.request_timeout_ms)
     }
 
     /// The moment by which a request that begins now must be answered.

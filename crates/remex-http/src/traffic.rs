@@ -6,7 +6,7 @@
 //! from the small enums below; nothing that a client sends can become one.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use remex_model::{Metric, MetricKind, MetricValue, Series};
@@ -15,10 +15,24 @@ use remex_model::{Metric, MetricKind, MetricValue, Series};
 const SHARDS: usize = 8;
 const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "other"];
 const STATUSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
-/// Upper bounds of the buckets, in microseconds; one more bucket has no bound.
-const BOUNDS_US: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000, 10_000_000,
+/// Upper bounds of the buckets, in nanoseconds; one more bucket has no bound.
+const BOUNDS_NS: [u64; 16] = [
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
 ];
 
 /// What a request is about, as far as measuring goes. Every dialect sorts its paths into these.
@@ -68,6 +82,22 @@ impl Route {
     }
 }
 
+/// When a request began, and what it is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) route: Route,
+    /// Position in [`METHODS`].
+    method: u8,
+    pub(crate) began: Instant,
+}
+
+impl Arrival {
+    /// A request that begins now.
+    pub(crate) fn now(route: Route, method: &Method) -> Self {
+        Self { route, method: method_class(method), began: Instant::now() }
+    }
+}
+
 /// The counters of one surface.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -86,22 +116,29 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Durations {
     /// Observations by bucket, each in one bucket only.
-    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    buckets: [AtomicU64; BOUNDS_NS.len() + 1],
     sum_ns: AtomicU64,
 }
 
 impl Traffic {
-    /// Counts one answer. `taken` is the time from the head of the request to that of the answer.
-    pub(crate) fn count(&self, route: Route, method: &Method, status: StatusCode, taken: Duration) {
+    /// Counts one answer, which is ready now.
+    pub(crate) fn count(&self, arrival: Arrival, status: StatusCode) {
+        self.count_taken(arrival, status, arrival.began.elapsed());
+    }
+
+    fn count_taken(&self, arrival: Arrival, status: StatusCode, taken: Duration) {
         let shard = &self.shards[shard()];
         let Some(status) = status_class(status) else { return };
-        let (route, method) = (route as usize, method_class(method));
+        let (route, method) = (arrival.route as usize, usize::from(arrival.method));
         shard.requests[route][method][status].fetch_add(1, Ordering::Relaxed);
         let durations = &shard.durations[route];
-        let us = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
+        // In 64 bits: nobody waits for 500 years.
+        let ns = taken
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(taken.subsec_nanos().into());
+        let bucket = BOUNDS_NS.iter().position(|bound| ns <= *bound).unwrap_or(BOUNDS_NS.len());
         durations.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        let ns = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
         durations.sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
@@ -158,12 +195,12 @@ impl Traffic {
             let in_bucket =
                 |bucket: usize| self.sum(|shard| &shard.durations[route as usize].buckets[bucket]);
             let mut count = 0;
-            let mut buckets = Vec::with_capacity(BOUNDS_US.len());
-            for (bucket, bound_us) in BOUNDS_US.into_iter().enumerate() {
+            let mut buckets = Vec::with_capacity(BOUNDS_NS.len());
+            for (bucket, bound_ns) in BOUNDS_NS.into_iter().enumerate() {
                 count += in_bucket(bucket);
-                buckets.push((float(bound_us) / 1e6, count));
+                buckets.push((float(bound_ns) / 1e9, count));
             }
-            count += in_bucket(BOUNDS_US.len());
+            count += in_bucket(BOUNDS_NS.len());
             if count == 0 {
                 continue;
             }
@@ -199,7 +236,7 @@ fn shard() -> usize {
 }
 
 /// Position in [`METHODS`].
-fn method_class(method: &Method) -> usize {
+fn method_class(method: &Method) -> u8 {
     match *method {
         Method::GET => 0,
         Method::HEAD => 1,
@@ -229,16 +266,18 @@ mod tests {
     #[test]
     fn counts_of_all_threads_are_added_up() {
         let traffic = Traffic::default();
+        let put = Arrival::now(Route::Key, &Method::PUT);
         std::thread::scope(|scope| {
             for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
                     let taken = Duration::from_micros(300);
-                    traffic.count(Route::Key, &Method::PUT, StatusCode::CREATED, taken);
+                    traffic.count_taken(put, StatusCode::CREATED, taken);
                 });
             }
         });
         let taken = Duration::from_secs(60);
-        traffic.count(Route::Other, &Method::TRACE, StatusCode::NOT_FOUND, taken);
+        let trace = Arrival::now(Route::Other, &Method::TRACE);
+        traffic.count_taken(trace, StatusCode::NOT_FOUND, taken);
         let metrics = traffic.metrics();
         let labels = |series: &Series| {
             series.labels.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>().join(" ")
@@ -262,7 +301,7 @@ mod tests {
         let MetricValue::Histogram { buckets, count, .. } = &metrics[1].series[1].value else {
             panic!("{metrics:?}")
         };
-        assert_eq!((buckets[BOUNDS_US.len() - 1], *count), ((10.0, 0), 1));
+        assert_eq!((buckets[BOUNDS_NS.len() - 1], *count), ((10.0, 0), 1));
     }
 
     #[test]

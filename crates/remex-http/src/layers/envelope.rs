@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
@@ -16,30 +15,29 @@ use remex_model::ErrorCode;
 use super::Problem;
 use super::request_id::REQUEST_ID;
 use crate::surface::Shared;
-use crate::traffic::Route;
+use crate::traffic::{Arrival, Route};
 
 /// Puts the layer round a router.
 pub(crate) fn wrap(router: Router, shared: Arc<Shared>, route_of: fn(&str) -> Route) -> Router {
     router.layer(from_fn(move |request: Request, next: Next| {
         let shared = Arc::clone(&shared);
-        let route = route_of(request.uri().path());
-        async move { seal(&shared, route, request, |request| next.run(request)).await }
+        let arrival = Arrival::now(route_of(request.uri().path()), request.method());
+        async move { seal(&shared, arrival, request, |request| next.run(request)).await }
     }))
 }
 
 /// Answers `request` through `inner`, completes the answer, and counts it.
 pub(crate) async fn seal<B, F>(
     shared: &Shared,
-    route: Route,
+    arrival: Arrival,
     request: http::Request<B>,
     inner: impl FnOnce(http::Request<B>) -> F,
 ) -> Response
 where
     F: Future<Output = Response>,
 {
-    let began = Instant::now();
     let request_id = shared.request_ids.of(request.headers());
-    let method = request.method().clone();
+    let is_head = request.method() == Method::HEAD;
     let mut response = inner(request).await;
     if response.status().is_client_error() || response.status().is_server_error() {
         response = explain(response, &request_id, shared.served_by.name());
@@ -47,10 +45,10 @@ where
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     shared.served_by.stamp(headers, &*shared.admin);
-    if method == Method::HEAD {
+    if is_head {
         behead(&mut response);
     }
-    shared.traffic.count(route, &method, response.status(), began.elapsed());
+    shared.traffic.count(arrival, response.status());
     response
 }
 

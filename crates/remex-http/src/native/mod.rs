@@ -31,5 +31,5 @@ mod routes;
 mod snapshot;
 mod wire;
 
-pub(crate) use path::{is_key, route_of};
+pub(crate) use path::route_of;
 pub(crate) use routes::{answer_key, register};

@@ -9,14 +9,9 @@ use crate::traffic::Route;
 /// What stands before a key.
 const KEY_PATH: &str = "/v1/kv/";
 
-/// Whether `path` is that of a key.
-pub(crate) fn is_key(path: &str) -> bool {
-    path.starts_with(KEY_PATH)
-}
-
 /// What a request to `path` is about. The first comparison settles nearly all of them.
 pub(crate) fn route_of(path: &str) -> Route {
-    if is_key(path) {
+    if path.starts_with(KEY_PATH) {
         return Route::Key;
     }
     let is_below = |root: &str| {

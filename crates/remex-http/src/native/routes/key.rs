@@ -1,5 +1,7 @@
 //! `/v1/kv/{key}`: one key. The hot path of the surface.
 
+use std::time::Instant;
+
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,22 +21,21 @@ use crate::surface::Shared;
 const ALLOW: &str = "GET, HEAD, PUT, DELETE, OPTIONS";
 
 /// Answers a request for one key.
-pub(crate) async fn answer<B>(shared: &Shared, request: Request<B>) -> Reply
+pub(crate) async fn answer<B>(shared: &Shared, request: Request<B>, deadline: Instant) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
     match parts.method {
-        Method::GET | Method::HEAD => get(shared, &parts).await,
-        Method::PUT => put(shared, &parts, body).await,
-        Method::DELETE => delete(shared, &parts).await,
+        Method::GET | Method::HEAD => get(shared, &parts, deadline).await,
+        Method::PUT => put(shared, &parts, body, deadline).await,
+        Method::DELETE => delete(shared, &parts, deadline).await,
         _ => reply::other_method(&parts.method, ALLOW),
     }
 }
 
-async fn get(shared: &Shared, parts: &Parts) -> Reply {
-    let deadline = shared.deadline();
+async fn get(shared: &Shared, parts: &Parts, deadline: Instant) -> Reply {
     let known = ["rev", "consistency", "min_revision", "meta", "pretty"];
     let query = Query::parse(parts.uri.query(), &known)?;
     let (is_meta, is_pretty) = (query.flag("meta")?, query.flag("pretty")?);
@@ -71,12 +72,11 @@ fn missing(key: &Key, at: Option<Revision>) -> Problem {
     Error::new(ErrorCode::KeyNotFound, detail).into()
 }
 
-async fn put<B>(shared: &Shared, parts: &Parts, body: B) -> Reply
+async fn put<B>(shared: &Shared, parts: &Parts, body: B, deadline: Instant) -> Reply
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: std::fmt::Display,
 {
-    let deadline = shared.deadline();
     let query = Query::parse(parts.uri.query(), &["prev", "pretty"])?;
     let (wants_prev, is_pretty) = (query.flag("prev")?, query.flag("pretty")?);
     let key = path::key(parts.uri.path())?;
@@ -104,8 +104,7 @@ where
     Ok(stamp(response, &written))
 }
 
-async fn delete(shared: &Shared, parts: &Parts) -> Reply {
-    let deadline = shared.deadline();
+async fn delete(shared: &Shared, parts: &Parts, deadline: Instant) -> Reply {
     let query = Query::parse(parts.uri.query(), &["prev", "pretty"])?;
     let (wants_prev, is_pretty) = (query.flag("prev")?, query.flag("pretty")?);
     let key = path::key(parts.uri.path())?;
@@ -129,7 +128,7 @@ async fn write_one(
     parts: &Parts,
     key: &Key,
     write: Write,
-    deadline: std::time::Instant,
+    deadline: Instant,
 ) -> Result<Written, Problem> {
     let conditions = precondition::of_write(&parts.headers, key)?;
     let request_key = convert::request_key(&parts.headers);

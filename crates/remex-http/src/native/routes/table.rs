@@ -41,7 +41,8 @@ pub(crate) fn register(router: Router, shared: &Arc<Shared>) -> Router {
 }
 
 async fn one_key(State(shared): State<Arc<Shared>>, request: Request) -> Reply {
-    key::answer(&shared, request).await
+    let deadline = shared.deadline();
+    key::answer(&shared, request, deadline).await
 }
 
 async fn nowhere(request: Request) -> Reply {

@@ -91,7 +91,15 @@ impl Steward {
         }
         let mut unknown = false;
         loop {
-            let serving = self.serving()?;
+            let serving = match self.serving() {
+                Ok(serving) => serving,
+                Err(error) if !unknown => return Err(error),
+                // The parts are being started anew; what was asked for may have happened.
+                Err(_) => {
+                    pause(deadline, unknown).await?;
+                    continue;
+                }
+            };
             let attempt = match place(&serving) {
                 None => Err(Stop::Moved { unknown: false }),
                 Some(Place::Here) => self.lead(&serving, step.clone(), force, deadline).await,

@@ -40,6 +40,23 @@ async fn a_member_that_was_removed_while_it_was_away_disturbs_nobody_and_says_so
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_member_can_be_asked_to_remove_any_other_and_itself() {
+    let fleet = Fleet::founded(&TRIO).await;
+    let (leader, [first, second]) = followers(&fleet);
+    let gone = fleet.change(first, MemberStep::Remove(first.to_owned())).await.unwrap();
+    assert_eq!(gone.name, first);
+    let id = fleet.node(leader).admin().node().id.to_string();
+    let gone = fleet.change(leader, MemberStep::Remove(id)).await.unwrap();
+    assert_eq!(gone.name, leader);
+    fleet.until_voters(second, &[second]).await;
+    put(&fleet.service(second), "key", "1").await;
+    let error = fleet.change(second, MemberStep::Remove(second.to_owned())).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::WouldLoseQuorum, "{error:?}");
+    let error = fleet.change(second, MemberStep::Remove(first.to_owned())).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::MemberNotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_comes_back_at_another_address_is_found_there() {
     let mut fleet = Fleet::founded(&TRIO).await;
     let (leader, [moved, other]) = followers(&fleet);

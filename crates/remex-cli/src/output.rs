@@ -99,9 +99,11 @@ pub(crate) fn confirm(question: &str, words: &[&str], otherwise: &str) -> Result
     let mut stderr = io::stderr().lock();
     stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(failed)?;
     let mut reply = String::new();
-    if io::stdin().lock().read_line(&mut reply).map_err(failed)? == 0 {
-        // The question stands on the line.
-        writeln!(stderr).ok();
+    let mut stdin = io::stdin().lock();
+    stdin.read_line(&mut reply).map_err(failed)?;
+    if !stdin.is_terminal() {
+        // Nobody has pressed a key that would end the line of the question.
+        writeln!(stderr).map_err(failed)?;
     }
     let reply = reply.trim();
     if words.iter().any(|word| word.eq_ignore_ascii_case(reply)) {

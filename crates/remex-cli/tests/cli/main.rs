@@ -1,5 +1,5 @@
 //! The command line without a cluster: arguments, output, exit codes, help. Where a server is
-//! needed, one that follows a script answers.
+//! needed, one that follows a script answers, or a single real node.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
@@ -7,6 +7,7 @@ mod cluster;
 mod data;
 mod fake;
 mod help;
+mod node;
 mod server;
 
 use std::io::Write;

@@ -65,13 +65,16 @@ fn ask(survivor: &Survivor, globals: &Globals) -> Result<(), Failure> {
 /// What is about to happen.
 fn consequences(survivor: &Survivor) -> Vec<String> {
     let Survivor { name, node, cluster, others, term, commit, last, revision } = survivor;
-    let unsure = last.get().saturating_sub(commit.get());
+    let unsure = match last.get().saturating_sub(commit.get()) {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    };
     let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
     vec![
         format!("Node {name} ({node}) of cluster {cluster} was last in term {term}."),
         format!("It holds the store at revision {revision}:"),
         format!("  kept  everything up to entry {commit}, which it knows to be committed"),
-        format!("  kept  {unsure} entries behind that, which may never have been acknowledged"),
+        format!("  kept  {unsure} behind that, which may never have been acknowledged"),
         "  LOST  acknowledged writes that only the other members hold".to_owned(),
         format!(
             "The other members ({others}) are no part of the new cluster. Never start them with \

@@ -77,7 +77,8 @@ impl Background {
         let mut background = Self::default();
         let engine = Arc::clone(&work.engine);
         background.spawn("remex-compact", inbox, move || compact(&engine))?;
-        let mut scrubber = Scrubber { engine: Arc::clone(&work.engine), scrub: None, begin: Instant::now() };
+        let mut scrubber =
+            Scrubber { engine: Arc::clone(&work.engine), scrub: None, begin: Instant::now() };
         background.spawn("remex-scrub", inbox, move || scrubber.step())?;
         let mut flusher = Flusher::new(work, Arc::clone(inbox));
         background.spawn("remex-flush", inbox, move || flusher.step())?;
@@ -179,7 +180,9 @@ impl Flusher {
     /// Looks how much room there is.
     fn measure(&mut self) -> Result<(), Ending> {
         let capacity = Capacity::of(&self.work.data_dir).map_err(|error| {
-            Ending::Failed(crate::Fatal::Failed(format!("cannot see how full the disk is: {error}")))
+            Ending::Failed(crate::Fatal::Failed(format!(
+                "cannot see how full the disk is: {error}"
+            )))
         })?;
         let log_bytes = self.work.log.lock().unwrap_or_else(PoisonError::into_inner).disk_bytes();
         let used_bytes = log_bytes + self.work.engine.disk_bytes();
@@ -188,7 +191,10 @@ impl Flusher {
             self.was_full = disk.full;
             let free_bytes = disk.free_bytes;
             if disk.full {
-                tracing::warn!(free_bytes, "the disk is nearly full: puts are refused until there is room");
+                tracing::warn!(
+                    free_bytes,
+                    "the disk is nearly full: puts are refused until there is room"
+                );
             } else {
                 tracing::info!(free_bytes, "there is room again: puts are taken");
             }

@@ -146,40 +146,7 @@ impl Directory {
 
     /// Reads who lives here; `None` in a fresh directory.
     pub(crate) fn read_identity(&self) -> Result<Option<Identity>, OpenError> {
-        self.read_identity_file(&self.path.join("identity"))
-    }
-
-    /// Reads an identity that is called something else.
-    pub(crate) fn read_identity_file(&self, path: &Path) -> Result<Option<Identity>, OpenError> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(OpenError::DataDir { path: path.to_owned(), source }),
-        };
-        let damaged = |what: &str| {
-            OpenError::Identity(format!(
-                "the identity file {} is damaged ({what}); restore this node's data directory, or \
-                 remove the whole directory and let the node join anew",
-                path.display()
-            ))
-        };
-        let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
-            return Err(damaged("it is too short"));
-        };
-        if magic != MAGIC {
-            return Err(damaged("it does not begin with the magic bytes of version 1"));
-        }
-        let Some((body, checksum)) = rest.split_last_chunk::<4>() else {
-            return Err(damaged("it is too short"));
-        };
-        if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
-            return Err(damaged("its checksum is wrong"));
-        }
-        let mut decoder = Decoder::new(Bytes::copy_from_slice(body));
-        let identity = Identity::decode(&mut decoder)
-            .and_then(|identity| decoder.finish().map(|()| identity))
-            .map_err(|error| damaged(&error.to_string()))?;
-        Ok(Some(identity))
+        read_identity(&self.path.join("identity"))
     }
 
     /// Replaces who lives here, atomically and durably.
@@ -197,6 +164,39 @@ impl Directory {
         fs::rename(&new, &path).map_err(at)?;
         File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(at)
     }
+}
+
+/// Reads an identity file; `None` if there is none.
+pub(crate) fn read_identity(path: &Path) -> Result<Option<Identity>, OpenError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::DataDir { path: path.to_owned(), source }),
+    };
+    let damaged = |what: &str| {
+        OpenError::Identity(format!(
+            "the identity file {} is damaged ({what}); restore this node's data directory, or \
+             remove the whole directory and let the node join anew",
+            path.display()
+        ))
+    };
+    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(damaged("it is too short"));
+    };
+    if magic != MAGIC {
+        return Err(damaged("it does not begin with the magic bytes of version 1"));
+    }
+    let Some((body, checksum)) = rest.split_last_chunk::<4>() else {
+        return Err(damaged("it is too short"));
+    };
+    if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
+        return Err(damaged("its checksum is wrong"));
+    }
+    let mut decoder = Decoder::new(Bytes::copy_from_slice(body));
+    let identity = Identity::decode(&mut decoder)
+        .and_then(|identity| decoder.finish().map(|()| identity))
+        .map_err(|error| damaged(&error.to_string()))?;
+    Ok(Some(identity))
 }
 
 /// Whether a directory exists and has something in it.

@@ -70,8 +70,7 @@ impl Generation {
             meters.snapshots_installed.add();
         }
         let Recollection { marks, .. } = Recollection::read(directory);
-        let cluster =
-            Arc::new(Cluster::new(founded.cluster, me, session, parts.position, marks));
+        let cluster = Arc::new(Cluster::new(founded.cluster, me, session, parts.position, marks));
         let membership = {
             let state = parts.state.read().unwrap_or_else(PoisonError::into_inner);
             board.set_revision(state.revision());
@@ -82,7 +81,7 @@ impl Generation {
         }
         cluster.update(&membership);
         board.set_membership(membership);
-        Ok(Self::start(house, parts, cluster, session)?)
+        Ok(Self::start(house, parts, cluster)?)
     }
 
     /// Starts threads and tasks.
@@ -90,7 +89,6 @@ impl Generation {
         house: &Arc<House>,
         parts: Parts,
         cluster: Arc<Cluster>,
-        session: u64,
     ) -> Result<(Self, Ended), OpenError> {
         let House { config, directory, former, store, board, desk, meters, .. } = &**house;
         let inbox = Arc::new(Inbox::default());
@@ -119,7 +117,7 @@ impl Generation {
         let fetcher = Arc::new(Fetcher::new());
         let driver = Driver {
             core: parts.core,
-            session,
+            session: cluster.session,
             tick,
             inbox: Arc::clone(&inbox),
             cluster: Arc::clone(&cluster),
@@ -142,10 +140,7 @@ impl Generation {
         let (driver, ended) = spawn_driver(driver).map_err(no_thread)?;
         former.set_running(Arc::clone(&cluster), Arc::clone(&inbox), Arc::clone(board));
         desk.set(Some(Arc::clone(&outgoing)));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(links::run(Arc::clone(&cluster), Arc::clone(&inbox)));
-        tasks.spawn(fetcher.run(Arc::clone(&cluster), house.shelf.clone(), Arc::clone(&inbox)));
-        tasks.spawn(remember(Arc::clone(house), Arc::clone(&cluster)));
+        let tasks = tasks(house, &cluster, &inbox, fetcher);
         store.start(Running {
             inbox: Arc::clone(&inbox),
             state: parts.state,
@@ -210,6 +205,20 @@ impl Drop for Generation {
             self.halt(true);
         }
     }
+}
+
+/// What goes on beside the threads.
+fn tasks(
+    house: &Arc<House>,
+    cluster: &Arc<Cluster>,
+    inbox: &Arc<Inbox>,
+    fetcher: Arc<Fetcher>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(links::run(Arc::clone(cluster), Arc::clone(inbox)));
+    tasks.spawn(fetcher.run(Arc::clone(cluster), house.shelf.clone(), Arc::clone(inbox)));
+    tasks.spawn(remember(Arc::clone(house), Arc::clone(cluster)));
+    tasks
 }
 
 fn no_thread(error: std::io::Error) -> OpenError {

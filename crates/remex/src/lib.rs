@@ -44,4 +44,3 @@ mod supervisor;
 pub use config::Config;
 pub use error::{Fatal, OpenError};
 pub use node::Node;
-

@@ -10,10 +10,10 @@ use std::path::Path;
 use remex_engine::{LsmEngine, LsmOptions};
 use remex_log::{FileDisk, Log};
 use remex_model::{ClusterId, Incarnation, Index, Member, Membership, NodeId, Revision, Term};
-use remex_state::{Options, State};
 pub use remex_state::snapshot::{SnapshotError, Summary};
+use remex_state::{Options, State};
 
-use crate::directory::{Directory, holds_anything};
+use crate::directory::{Directory, holds_anything, read_identity};
 use crate::identity::{Identity, Phase};
 use crate::log_writer::from_log;
 use crate::{Config, OpenError, parts, random, snapshots};
@@ -26,6 +26,14 @@ const RECOVERING: &str = "identity.recovering";
 
 /// Bytes of the log that are read at a time.
 const READ_BYTES: usize = 8 * 1024 * 1024;
+
+/// Whether the node of a data directory belongs to a cluster already, so that it needs no `join`.
+/// False if there is no such directory, or it cannot be read: opening it says why.
+#[must_use]
+pub fn is_member(data_dir: &Path) -> bool {
+    let identity = read_identity(&data_dir.join("identity"));
+    matches!(identity, Ok(Some(Identity { phase: Phase::Member { .. }, .. })))
+}
 
 /// Checks a snapshot's file from its first byte to its last.
 ///
@@ -54,7 +62,11 @@ pub struct Founded {
 ///
 /// # Errors
 /// If the snapshot is not good, or the directory holds anything.
-pub fn restore(snapshot: &Path, data_dir: &Path, name: Option<String>) -> Result<Founded, OpenError> {
+pub fn restore(
+    snapshot: &Path,
+    data_dir: &Path,
+    name: Option<String>,
+) -> Result<Founded, OpenError> {
     let unusable = |error: SnapshotError| {
         OpenError::Recovery(format!(
             "cannot restore {}: {error}. Check it with: remex snapshot verify {}",
@@ -213,7 +225,7 @@ pub fn recover(data_dir: &Path) -> Result<Founded, OpenError> {
         fs::rename(&identity, &recovering).map_err(|error| failed(&error))?;
         directory
     };
-    let Some(survivor) = directory.read_identity_file(&recovering)? else {
+    let Some(survivor) = read_identity(&recovering)? else {
         return Err(failed(&"its identity is gone"));
     };
     let (name, snapshot) = (survivor.name.clone(), data_dir.join(BEFORE));
@@ -297,8 +309,8 @@ fn replay(
     let engine = LsmEngine::open(&directory.engine(), LsmOptions::default())
         .map_err(|error| failed(&error))?;
     let founded = (!founders.is_empty()).then(|| Membership::founded(founders));
-    let mut state = State::open(engine.into(), Options::default(), founded)
-        .map_err(|error| failed(&error))?;
+    let mut state =
+        State::open(engine.into(), Options::default(), founded).map_err(|error| failed(&error))?;
     let path = directory.log();
     let disk = FileDisk::open(&path)
         .map_err(|source| OpenError::DataDir { path: path.clone(), source })?;

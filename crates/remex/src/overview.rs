@@ -320,7 +320,8 @@ fn member_view(cluster: &Cluster, member: &Member, part: Part, snapshot: &Snapsh
         match_index: progress.map(|progress| progress.matched),
         lag: progress.map(|progress| snapshot.last.get().saturating_sub(progress.matched.get())),
         last_contact_ms: cluster.since_contact_ms(&peer),
-        disk: vitals.map(|vitals| vitals.disk),
+        // Before the first measurement there is nothing to tell.
+        disk: vitals.map(|vitals| vitals.disk).filter(|disk| disk.used_bytes > 0),
         ..view(&known.member, part, leader)
     }
 }

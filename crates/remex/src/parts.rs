@@ -108,7 +108,8 @@ pub(crate) fn open(whose: &Whose<'_>, shelf: &Shelf) -> Result<Parts, Unopened> 
     let (engine, state) = open_state(whose, sizes)?;
     if whose.has_log && !holds_anything(&directory.log()) {
         let path = directory.log();
-        let detail = format!("the log {} is gone, with votes and acknowledged writes in it", path.display());
+        let detail =
+            format!("the log {} is gone, with votes and acknowledged writes in it", path.display());
         return Err(Unopened::Damaged(Damage { part: Damaged::Log, detail }));
     }
     let mut log = open_log(whose, sizes)?;
@@ -120,8 +121,9 @@ pub(crate) fn open(whose: &Whose<'_>, shelf: &Shelf) -> Result<Parts, Unopened> 
     let start = start(&log, &state)?;
     let term = start.hard_state.term;
     let position = Position { term, last_index: Index(log.last_index()) };
-    let core = Core::new(core_config(config, whose.me, whose.session), start)
-        .map_err(|error| Unopened::Damaged(Damage { part: Damaged::Log, detail: error.to_string() }))?;
+    let core = Core::new(core_config(config, whose.me, whose.session), start).map_err(|error| {
+        Unopened::Damaged(Damage { part: Damaged::Log, detail: error.to_string() })
+    })?;
     tracing::info!(
         applied = %state.applied(), last = log.last_index(), revision = %state.revision(),
         "recovered"
@@ -209,7 +211,8 @@ fn connect(
     let path = whose.directory.log();
     let path = path.display();
     let (part, detail) = if applied.get() + 1 < first {
-        let text = format!("the log in {path} begins at entry {first}, but the state ends at {applied}");
+        let text =
+            format!("the log in {path} begins at entry {first}, but the state ends at {applied}");
         (Damaged::Engine, text)
     } else {
         let text = format!(

@@ -118,7 +118,9 @@ pub(crate) async fn run(house: Arc<House>, room: Arc<Room>, begin: Begin) {
             Ok(Opened::Damaged(damage)) => Ending::Damaged(damage),
             Ok(Opened::Removed) => Ending::Removed(REMOVED.to_owned()),
             Err(fatal) => {
-                tracing::error!(reason = %fatal, "the node cannot go on");
+                if let Fatal::Failed(reason) = &fatal {
+                    tracing::error!(%reason, "the node cannot go on");
+                }
                 house.board.fail(fatal);
                 return;
             }
@@ -233,10 +235,7 @@ async fn fetch_engine(
 
 /// The entry that a state must hold at least for the log to go on from, and where the log ends.
 /// `None` if the log cannot be read.
-fn log_span(
-    house: &House,
-    cluster: ClusterId,
-) -> Result<Option<(Index, Position)>, OpenError> {
+fn log_span(house: &House, cluster: ClusterId) -> Result<Option<(Index, Position)>, OpenError> {
     let (directory, path) = (&house.directory, house.directory.log());
     let sizes = Sizes::of(&house.config, directory)?;
     let disk = FileDisk::open(&path)

@@ -55,11 +55,11 @@ impl Driver {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for entry in entries {
                 let index = entry.index;
-                let failed = |error| Ending::of_state(&format!("cannot apply entry {index}"), &error);
+                let failed =
+                    |error| Ending::of_state(&format!("cannot apply entry {index}"), &error);
                 match entry.kind {
                     EntryKind::Data => {
-                        let applied =
-                            state.apply(index, entry.term, entry.data).map_err(failed)?;
+                        let applied = state.apply(index, entry.term, entry.data).map_err(failed)?;
                         let session = self.session;
                         let mine =
                             applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
@@ -119,7 +119,8 @@ impl Driver {
         if leadership.role != Role::Leader {
             self.replies.changes_lost();
         }
-        if leadership.leader.is_some_and(|leader| self.last_leader.replace(leader) != Some(leader)) {
+        if leadership.leader.is_some_and(|leader| self.last_leader.replace(leader) != Some(leader))
+        {
             self.meters.leader_changes.add();
         }
         match (leadership.role, leadership.leader) {

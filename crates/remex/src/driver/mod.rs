@@ -126,7 +126,7 @@ impl Driver {
                 self.post(ticked);
             }
             if stop {
-                return Ok(self.log.close()?);
+                return self.log.close();
             }
         }
     }

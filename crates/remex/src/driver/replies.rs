@@ -41,11 +41,7 @@ impl Replies {
     }
 
     /// A change of the membership was applied, or refused.
-    pub(crate) fn changed(
-        &mut self,
-        sequence: u64,
-        outcome: Result<Arc<Membership>, ChangeError>,
-    ) {
+    pub(crate) fn changed(&mut self, sequence: u64, outcome: Result<Arc<Membership>, ChangeError>) {
         if let Some(reply) = self.changes.remove(&sequence) {
             drop(reply.send(outcome));
         }

@@ -127,11 +127,13 @@ impl LogWriter {
     }
 
     fn hand_over(&mut self, writes: Vec<Write>) -> Result<(), Ending> {
-        let worker = match self.worker.take() {
-            Some(worker) => worker,
-            None => Worker::start(Arc::clone(&self.log), Arc::clone(&self.inbox))
-                .map_err(|error| Fatal::Failed(format!("cannot start the log's thread: {error}")))?,
-        };
+        let worker =
+            match self.worker.take() {
+                Some(worker) => worker,
+                None => Worker::start(Arc::clone(&self.log), Arc::clone(&self.inbox)).map_err(
+                    |error| Fatal::Failed(format!("cannot start the log's thread: {error}")),
+                )?,
+            };
         worker.send(writes);
         self.worker = Some(worker);
         self.outstanding += 1;

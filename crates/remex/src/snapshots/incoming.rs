@@ -111,7 +111,9 @@ pub(crate) async fn fetch(
         Offer::File { index, bytes, sha256, offset, .. } => (index, bytes, sha256, offset),
         Offer::None(reason) => return Err(io::Error::other(reason)),
     };
-    if index < at_least || offset > bytes || (offset > 0 && (offset, sha256) != (part.bytes, part.sha256))
+    if index < at_least
+        || offset > bytes
+        || (offset > 0 && (offset, sha256) != (part.bytes, part.sha256))
     {
         return Err(io::Error::other("it offers something else than was asked for"));
     }

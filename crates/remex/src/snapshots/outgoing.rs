@@ -184,9 +184,8 @@ impl Outgoing {
     /// Lets go of a snapshot that nobody has fetched for a while.
     pub(crate) fn tidy(&self) {
         if let Ok(mut newest) = self.newest.try_lock() {
-            newest.take_if(|(built, used)| {
-                Arc::strong_count(built) == 1 && used.elapsed() > UNUSED
-            });
+            newest
+                .take_if(|(built, used)| Arc::strong_count(built) == 1 && used.elapsed() > UNUSED);
         }
     }
 
@@ -255,7 +254,11 @@ impl Outgoing {
     }
 
     /// Gives a snapshot to a member that asked for one.
-    async fn serve(self: &Arc<Self>, stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<()> {
+    async fn serve(
+        self: &Arc<Self>,
+        stream: &mut TcpStream,
+        buffer: &mut BytesMut,
+    ) -> io::Result<()> {
         let asked = frame::read(stream, buffer, frame::HELLO_BYTES_MAX);
         let payload = within(PEER_TIMEOUT, asked).await?;
         let request = Request::decode(payload).map_err(io::Error::other)?;
@@ -318,10 +321,7 @@ async fn send_file(stream: &mut TcpStream, built: &Built, mut offset: u64) -> io
     Ok(())
 }
 
-async fn within<T>(
-    limit: Duration,
-    what: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+async fn within<T>(limit: Duration, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(limit, what)
         .await
         .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))

@@ -54,7 +54,11 @@ impl Fleet {
             join: self.addresses.values().cloned().collect(),
             expect: Some(self.addresses.len()),
             segment_bytes: 1024 * 1024,
-            limits: Limits { request_bytes_max: 64 * 1024, batch_writes_max: 64, ..Limits::default() },
+            limits: Limits {
+                request_bytes_max: 64 * 1024,
+                batch_writes_max: 64,
+                ..Limits::default()
+            },
             log_keep_bytes: 0,
             buffer_bytes: 256 * 1024,
             ..config(&self.directory(name))

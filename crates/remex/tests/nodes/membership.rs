@@ -126,7 +126,9 @@ async fn leadership_moves_and_votes_are_taken_and_given() {
     // Through a node that does not lead, and of the leader itself.
     let demoted = fleet.change(leader, MemberStep::Demote(to.to_owned())).await.unwrap();
     assert_eq!(demoted.role, MemberRole::Learner);
-    fleet.until(to, "a learner", |_| fleet.node(to).admin().status().role == NodeRole::Learner).await;
+    fleet
+        .until(to, "a learner", |_| fleet.node(to).admin().status().role == NodeRole::Learner)
+        .await;
     let promoted = fleet.change(to, MemberStep::Promote(to.to_owned())).await.unwrap();
     assert_eq!(promoted.role, MemberRole::Voter);
     fleet.until_voters(leader, &["n1", "n2", "n3"]).await;

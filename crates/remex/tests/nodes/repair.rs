@@ -10,13 +10,14 @@ use super::fleet::Fleet;
 use super::{PATIENCE, put, value};
 
 pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
+    fs::create_dir_all(to).expect("the copy works");
+    for entry in fs::read_dir(from).expect("files can be read and written") {
+        let entry = entry.expect("files can be read and written");
+        if entry.file_type().expect("files can be read and written").is_dir() {
             copy(&entry.path(), &to.join(entry.file_name()));
         } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name()))
+                .expect("files can be read and written");
         }
     }
 }
@@ -24,17 +25,17 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// Flips a bit near the middle of every file of a folder that is large enough.
 fn rot(folder: &Path) {
     let mut flipped = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("files can be read and written") {
+        let path = entry.expect("files can be read and written").path();
         if path.is_dir() {
             continue;
         }
-        let mut bytes = fs::read(&path).unwrap();
+        let mut bytes = fs::read(&path).expect("files can be read and written");
         if bytes.len() > 4096 {
             let used = bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0);
             // Groups of the log begin at multiples of 4 KiB; what pads them is of no account.
             bytes[used / 2 / 4096 * 4096 + 40] ^= 0x10;
-            fs::write(&path, &bytes).unwrap();
+            fs::write(&path, &bytes).expect("files can be read and written");
             flipped += 1;
         }
     }

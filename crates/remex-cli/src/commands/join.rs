@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remex::Config;
+use remex::{Config, offline};
 use remex_client::Endpoint;
 use tokio::time::sleep;
 
@@ -15,14 +15,13 @@ const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Adds the peer addresses of these nodes to those to join.
 ///
-/// In a fresh data directory it asks until one answers: without an address to join the node would
-/// found a cluster of its own. A directory that has been used is most likely that of a member,
-/// which needs no answer, and whose cluster may even wait for it; it asks once.
+/// A node that is no member yet asks until one answers: without an address to join it would found a
+/// cluster of its own. A member needs no answer, and its cluster may even wait for it; it asks once.
 pub(crate) async fn resolve(config: &mut Config, urls: &[Endpoint]) {
     if urls.is_empty() {
         return;
     }
-    let is_fresh = !config.data_dir.join("identity").exists();
+    let is_member = offline::is_member(&config.data_dir);
     loop {
         for url in urls {
             match peer_address(url, ASK_TIMEOUT).await {
@@ -30,12 +29,7 @@ pub(crate) async fn resolve(config: &mut Config, urls: &[Endpoint]) {
                 Err(failure) => tracing::warn!(node = %url, "cannot ask it: {}", failure.message),
             }
         }
-        if !config.join.is_empty() {
-            return;
-        }
-        if !is_fresh {
-            // A node that is no member yet must not found a cluster for want of an address.
-            config.wait = true;
+        if is_member || !config.join.is_empty() {
             return;
         }
         tracing::warn!("no node to join answers; asking again until one does");

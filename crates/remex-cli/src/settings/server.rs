@@ -13,6 +13,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::{Layers, units};
 use crate::exit::Failure;
 
+/// Smallest segment of the log and buffer of the state: less costs more than it saves.
+const SIZE_MIN: u64 = 64 * 1024;
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -79,7 +82,10 @@ impl Server {
         node.join = join;
         node.expect = layers.optional("expect", |text| number(text, 1, 99))?;
         node.wait = layers.optional("wait", switch)?.unwrap_or(false);
-        node.log_keep_bytes = layers.value("log-keep-bytes", log_keep_bytes)?;
+        node.log_keep_bytes = layers.value("log-keep-bytes", |text| size(text, 0))?;
+        node.segment_bytes = layers.value("segment-bytes", |text| size(text, SIZE_MIN))?;
+        let buffer_bytes = layers.value("buffer-bytes", |text| size(text, SIZE_MIN))?;
+        node.buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(usize::MAX);
         node.heartbeat_ms = layers.value("heartbeat", milliseconds)?;
         node.election_timeout_ms = layers.value("election-timeout", milliseconds)?;
         node.limits = limits(layers)?;
@@ -161,8 +167,12 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-fn log_keep_bytes(text: &str) -> Result<u64, String> {
-    Ok(units::size(text)? as u64)
+/// Reads a size that may be as large as the disk.
+fn size(text: &str, min: u64) -> Result<u64, String> {
+    match units::size(text)? as u64 {
+        bytes if bytes < min => Err(format!("must be at least {min} bytes")),
+        bytes => Ok(bytes),
+    }
 }
 
 fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
@@ -255,6 +265,8 @@ mod tests {
         assert_eq!(server.node.heartbeat_ms, config.heartbeat_ms);
         assert_eq!(server.node.election_timeout_ms, config.election_timeout_ms);
         assert_eq!(server.node.log_keep_bytes, config.log_keep_bytes);
+        assert_eq!(server.node.segment_bytes, config.segment_bytes);
+        assert_eq!(server.node.buffer_bytes, config.buffer_bytes);
         assert_eq!(server.request_timeout, Duration::from_secs(5));
         assert_eq!(server.node.data_dir, config.data_dir);
     }

@@ -13,7 +13,7 @@ pub(crate) struct Setting {
     pub(crate) default: Option<&'static str>,
     /// What it does, as the help says it.
     pub(crate) help: &'static str,
-    /// Under which heading the help has it.
+    /// Under which heading the help has it; empty if the help has nothing to say of it.
     pub(crate) heading: &'static str,
 }
 
@@ -33,6 +33,8 @@ const NODE: &str = "Node";
 const CLUSTER: &str = "Cluster";
 const LIMITS: &str = "Limits";
 const TUNING: &str = "Logs and tuning";
+/// Sizes that are right as they are: they can be set so that tests need little data.
+const UNLISTED: &str = "";
 
 const fn setting(
     heading: &'static str,
@@ -67,6 +69,8 @@ pub(crate) const TABLE: &[Setting] = &[
     setting(TUNING, "log-keep-bytes", "SIZE", Some("64MiB"), "Log that is kept for members that are behind; others get a snapshot"),
     setting(TUNING, "heartbeat", "TIME", Some("100ms"), "Pause between two heartbeats of the leader"),
     setting(TUNING, "election-timeout", "TIME", Some("750ms"), "Silence after which a follower stands for election"),
+    setting(UNLISTED, "segment-bytes", "SIZE", Some("64MiB"), "One segment of the log"),
+    setting(UNLISTED, "buffer-bytes", "SIZE", Some("32MiB"), "Changes in memory that are written to disk at once"),
     setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one less than the cores, 1 to 4"),
 ];
 
@@ -79,8 +83,11 @@ impl clap::Args for Flags {
         TABLE.iter().fold(command, |command, setting| {
             let default = setting.default.map(|text| format!(" [default: {text}]"));
             let help = format!("{}{}", setting.help, default.unwrap_or_default());
-            let arg =
-                Arg::new(setting.name).long(setting.name).help_heading(setting.heading).help(help);
+            let arg = Arg::new(setting.name)
+                .long(setting.name)
+                .help_heading(setting.heading)
+                .help(help)
+                .hide(setting.heading == UNLISTED);
             command.arg(if setting.is_switch() {
                 arg.action(ArgAction::SetTrue)
             } else {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use remex_testkit::cluster::{Cluster, Logs, Node, PATIENCE, Process, ports};
 
-use crate::{binary, cluster_id, get, prepare, put, start, wait_for};
+use crate::{binary, cluster_id, copy_folder, get, prepare, put, start, wait_for};
 
 #[test]
 fn any_start_order_founds_one_cluster_and_the_same_line_restarts_it() {
@@ -96,28 +96,6 @@ fn a_node_of_another_cluster_is_refused_with_both_names() {
     cluster.node(2).start().unwrap();
     cluster.wait_ready().unwrap();
     assert_eq!(get(&cluster.nodes()[2], "color"), "blue");
-}
-
-#[test]
-fn a_node_that_lost_its_disk_is_not_taken_for_its_old_self() {
-    let mut cluster = start(3);
-    let id = cluster_id(&cluster.nodes()[0]);
-    cluster.node(2).kill().unwrap();
-    fs::remove_dir_all(cluster.nodes()[2].data_directory()).unwrap();
-    // Without this write on its disk it could help to elect a leader that lacks it.
-    put(&cluster.nodes()[0], "color", "blue");
-    cluster.node(2).start().unwrap();
-    wait_for("a word on the cluster that it is no member of", || {
-        let log = cluster.nodes()[2].logs().stderr().unwrap();
-        log.lines().any(|line| line.contains("not a member") && line.contains(&id))
-    });
-    assert_eq!(cluster.nodes()[2].look("/readyz").unwrap().status, 503);
-    for node in &cluster.nodes()[..2] {
-        assert_eq!(get(node, "color"), "blue");
-    }
-    // Nor does it count: without n2, n1 has no quorum.
-    cluster.node(1).kill().unwrap();
-    cluster.node(0).wait_reply("/readyz", |reply| reply.status == 503).unwrap();
 }
 
 /// Starts `serve` where it must be refused. The last line of standard error must name the cause
@@ -225,17 +203,4 @@ fn a_copy_of_a_running_node_is_refused() {
     });
     put(&cluster.nodes()[2], "color", "blue");
     assert_eq!(get(&cluster.nodes()[0], "color"), "blue");
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use remex_testkit::cluster::{Cluster, PATIENCE};
+use remex_testkit::cluster::{Cluster, PATIENCE, Patience, SECRET};
 use remex_testkit::history::History;
 use remex_testkit::linearizability::{Found, Outcome, check, check_revisions};
 use remex_testkit::recorded::RecordedClient;
@@ -76,12 +76,11 @@ impl Load {
     /// Waits until this many more writes have been acknowledged.
     pub(crate) fn wait_progress(&self, writes: u64) {
         let goal = self.progress.acknowledged.load(Ordering::Relaxed) + writes;
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::default();
         while self.progress.acknowledged.load(Ordering::Relaxed) < goal {
             let dead = self.clients.iter().any(JoinHandle::is_finished);
             assert!(!dead, "a client met an answer that breaks the API");
-            assert!(Instant::now() < deadline, "{writes} writes took longer than {PATIENCE:?}");
-            thread::sleep(Duration::from_millis(5));
+            assert!(patience.pause(), "{writes} writes took longer than {PATIENCE:?}");
         }
     }
 
@@ -89,6 +88,13 @@ impl Load {
     /// judges the whole history. All nodes must take requests. Returns what was judged: a run in
     /// which nothing happened proves nothing.
     pub(crate) fn judge(self) -> Judged {
+        let all: Vec<usize> = (0..self.addresses.len()).collect();
+        self.judge_through(&all)
+    }
+
+    /// As [`Load::judge`], where only these nodes must take requests.
+    pub(crate) fn judge_through(mut self, nodes: &[usize]) -> Judged {
+        self.addresses = nodes.iter().map(|node| self.addresses[*node]).collect();
         self.progress.stop.store(true, Ordering::Relaxed);
         let reader = u64::try_from(self.clients.len()).unwrap();
         let mut kept = Vec::new();
@@ -142,7 +148,7 @@ fn shared_key(number: usize) -> String {
 /// The value of a key that is written once and kept: every acknowledged one must be there in the
 /// end.
 fn kept_value(key: &str) -> String {
-    format!("value of {key}")
+    format!("{SECRET} of {key}")
 }
 
 /// One client.
@@ -204,6 +210,6 @@ impl Client {
 
     fn fresh_value(&mut self) -> String {
         self.written += 1;
-        format!("c{}-{}", self.id, self.written)
+        format!("{SECRET}-{}-{}", self.id, self.written)
     }
 }

@@ -1,16 +1,17 @@
 //! Several nodes that form one cluster.
 
+use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
 use super::node::Node;
-use super::{PATIENCE, ports};
+use super::{PATIENCE, Patience, SECRET, ports};
 use crate::history::History;
 
 /// What to start.
@@ -29,6 +30,7 @@ pub struct Plan {
 pub struct Cluster {
     nodes: Vec<Node>,
     directory: Option<TempDir>,
+    plan: Plan,
     history: Option<Arc<History>>,
 }
 
@@ -52,15 +54,35 @@ impl Cluster {
             arguments.extend(["--join".to_owned(), peers.join(",")]);
             arguments.extend(["--expect".to_owned(), plan.nodes.to_string()]);
         }
-        let nodes = addresses
-            .into_iter()
-            .enumerate()
-            .map(|(index, addresses)| {
-                let name = format!("n{}", index + 1);
-                Node::new(&name, &plan.binary, directory.path(), addresses, &arguments)
-            })
-            .collect();
-        Ok(Self { nodes, directory: Some(directory), history: None })
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            directory: Some(directory),
+            plan: plan.clone(),
+            history: None,
+        };
+        for addresses in addresses {
+            cluster.push(addresses, &arguments);
+        }
+        Ok(cluster)
+    }
+
+    fn push(&mut self, addresses: (SocketAddr, SocketAddr), flags: &[String]) {
+        let name = format!("n{}", self.nodes.len() + 1);
+        let node = Node::new(&name, &self.plan.binary, self.directory(), addresses, flags);
+        self.nodes.push(node);
+    }
+
+    /// Adds a node, not started, with flags of its own behind those of the plan. Returns its
+    /// number.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub fn add(&mut self, flags: &[&str]) -> anyhow::Result<usize> {
+        let addresses = (ports::free_address()?, ports::free_address()?);
+        let mut arguments = self.plan.arguments.clone();
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.push(addresses, &arguments);
+        Ok(self.nodes.len() - 1)
     }
 
     /// Starts a cluster and waits until every node takes requests.
@@ -133,15 +155,14 @@ impl Cluster {
     /// # Errors
     /// If none does within [`PATIENCE`]; shows all logs.
     pub fn wait_leader(&self) -> anyhow::Result<usize> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::default();
         loop {
             if let Some(leader) = self.leader() {
                 return Ok(leader);
             }
-            if Instant::now() >= deadline {
+            if !patience.pause() {
                 bail!("no node leads after {PATIENCE:?}\n{}", self.log_tails());
             }
-            thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -149,6 +170,19 @@ impl Cluster {
     #[must_use]
     pub fn log_tails(&self) -> String {
         self.nodes.iter().map(|node| node.logs().tail()).collect()
+    }
+
+    /// The outputs that hold [`SECRET`], which only values do: no value may ever be logged.
+    fn leaks(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory()).into_iter().flatten().flatten();
+        let is_output = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == "stdout" || extension == "stderr")
+        };
+        let outputs = entries.map(|entry| entry.path()).filter(is_output);
+        let leaks = |path: &PathBuf| {
+            fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(SECRET))
+        };
+        outputs.filter(leaks).collect()
     }
 
     fn keep_bundle(&mut self) {
@@ -170,6 +204,12 @@ impl Drop for Cluster {
         self.nodes.clear();
         if thread::panicking() {
             self.keep_bundle();
+            return;
+        }
+        let leaks = self.leaks();
+        if !leaks.is_empty() {
+            self.keep_bundle();
+            panic!("values stand in {leaks:?}");
         }
     }
 }

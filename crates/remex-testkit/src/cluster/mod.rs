@@ -2,7 +2,7 @@
 //!
 //! A [`Cluster`] owns a temporary directory with a data directory and log files for each
 //! [`Node`]. Every start of a node uses the same command line, as the product promises is right
-//! for ever. Nothing outlives the cluster: dropping it kills what still runs. If the thread that
+//! for ever, unless a test changes its flags. Nothing outlives the cluster: dropping it kills what still runs. If the thread that
 //! drops it is panicking, the directory stays as the failure bundle (data, logs, and the history
 //! given to [`Cluster::keep_history`]) and its path is printed.
 //!
@@ -11,15 +11,21 @@
 
 mod fleet;
 mod node;
+mod patience;
 pub mod ports;
 mod process;
 
 pub use fleet::{Cluster, Plan};
 pub use node::Node;
+pub use patience::Patience;
 pub use process::{Logs, Process};
 pub use rustix::process::Signal;
 
 use std::time::Duration;
+
+/// A text that values of tests hold, and nothing else does. A [`Cluster`] that is dropped fails the
+/// test if it stands in any output of a node: no value may ever be logged, at any level.
+pub const SECRET: &str = "planted-secret";
 
 /// How long anything may take before a test calls it a failure. Generous: it only bounds the
 /// damage of a hang, on a machine however busy.

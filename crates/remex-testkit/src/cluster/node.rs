@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::Signal;
 
-use super::PATIENCE;
-use super::process::{Logs, POLL_PAUSE, Process};
+use super::Patience;
+use super::process::{Logs, Process};
 use crate::http::{Failure, HttpClient, Reply};
 
 /// How long one look at a node may take.
@@ -21,7 +20,10 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Node {
     name: String,
     binary: PathBuf,
+    /// Flags that stay the same for ever.
     arguments: Vec<String>,
+    /// Flags that a test may change between two starts.
+    flags: Vec<String>,
     data_directory: PathBuf,
     address: SocketAddr,
     peer_address: SocketAddr,
@@ -38,7 +40,7 @@ impl Node {
         binary: &Path,
         directory: &Path,
         addresses: (SocketAddr, SocketAddr),
-        further_arguments: &[String],
+        flags: &[String],
     ) -> Self {
         let (address, peer_address) = addresses;
         let data_directory = directory.join(name);
@@ -52,11 +54,11 @@ impl Node {
         ] {
             arguments.extend([flag.to_owned(), value]);
         }
-        arguments.extend_from_slice(further_arguments);
         Self {
             name: name.to_owned(),
             binary: binary.to_owned(),
             arguments,
+            flags: flags.to_vec(),
             data_directory,
             address,
             peer_address,
@@ -101,13 +103,39 @@ impl Node {
         self.process.is_some()
     }
 
+    /// Its process id, if it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Changes the flags of later starts; name, directory and addresses stay.
+    pub fn set_flags(&mut self, flags: &[String]) {
+        self.flags = flags.to_vec();
+    }
+
+    /// Moves it to other addresses, from the next start on.
+    pub fn move_to(&mut self, addresses: (SocketAddr, SocketAddr)) {
+        let old = [self.address.to_string(), self.peer_address.to_string()];
+        let new = [addresses.0.to_string(), addresses.1.to_string()];
+        for argument in &mut self.arguments {
+            for (old, new) in old.iter().zip(&new) {
+                if argument == old {
+                    argument.clone_from(new);
+                }
+            }
+        }
+        (self.address, self.peer_address) = addresses;
+    }
+
     /// Starts it, always with the same command line. Does not wait for anything.
     ///
     /// # Errors
     /// If it runs already or the process cannot be made.
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "{} was started already", self.name);
-        self.process = Some(Process::start(&self.binary, &self.arguments, &self.logs)?);
+        let arguments = [self.arguments.as_slice(), &self.flags].concat();
+        self.process = Some(Process::start(&self.binary, &arguments, &self.logs)?);
         Ok(())
     }
 
@@ -120,6 +148,15 @@ impl Node {
             Some(mut process) => process.kill().with_context(|| format!("killing {}", self.name)),
             None => Ok(()),
         }
+    }
+
+    /// Kills it without taking note of it: [`Node::kill`] must follow. For tests that look at the
+    /// other nodes meanwhile.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn kill_process(&self) -> anyhow::Result<()> {
+        self.signal(Signal::KILL)
     }
 
     /// Stops its threads where they are (SIGSTOP).
@@ -169,7 +206,7 @@ impl Node {
     /// Waits until `/readyz` says that it takes requests.
     ///
     /// # Errors
-    /// If it exits or takes longer than [`PATIENCE`]; shows its log.
+    /// If it exits or takes longer than [`super::PATIENCE`]; shows its log.
     pub fn wait_ready(&mut self) -> anyhow::Result<()> {
         self.wait_reply("/readyz", |reply| reply.status == 200).map(drop)
     }
@@ -177,13 +214,13 @@ impl Node {
     /// Asks for a path again and again until the answer is as it should be, and returns it.
     ///
     /// # Errors
-    /// If the node exits or takes longer than [`PATIENCE`]; shows the last answer and its log.
+    /// If the node exits or takes longer than [`super::PATIENCE`]; shows the last answer and its log.
     pub fn wait_reply(
         &mut self,
         target: &str,
         is_right: impl Fn(&Reply) -> bool,
     ) -> anyhow::Result<Reply> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::default();
         loop {
             let last = match self.look(target) {
                 Ok(reply) if is_right(&reply) => return Ok(reply),
@@ -194,13 +231,32 @@ impl Node {
             if exited.is_some() {
                 self.process = None;
             }
-            if exited.is_some() || Instant::now() >= deadline {
+            if exited.is_some() || !patience.pause() {
                 let fate = exited.map_or_else(|| "runs".to_owned(), |status| status.to_string());
                 let (name, tail) = (&self.name, self.logs.tail());
                 bail!("{name} ({fate}) did not answer {target} well: {last}\n{tail}");
             }
-            thread::sleep(POLL_PAUSE);
         }
+    }
+
+    /// The sum of a metric's series, of those alone that have this text among their labels; `None`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// If the node does not answer, or not with numbers.
+    pub fn metric(&self, name: &str, label: &str) -> anyhow::Result<Option<f64>> {
+        let reply = self.look("/metrics")?;
+        ensure!(reply.status == 200, "/metrics: {}", reply.status);
+        let mut sum = None;
+        for line in reply.text().lines().filter(|line| !line.starts_with('#')) {
+            let (series, number) = line.rsplit_once(' ').context("a line without a number")?;
+            let (known, labels) = series.split_once('{').unwrap_or((series, ""));
+            if known == name && labels.contains(label) {
+                let number: f64 = number.parse().with_context(|| line.to_owned())?;
+                sum = Some(sum.unwrap_or(0.0) + number);
+            }
+        }
+        Ok(sum)
     }
 
     /// Asks for a path once, on a connection of its own.

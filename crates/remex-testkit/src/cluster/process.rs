@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Pause between two looks at something that only shows by asking.
-pub(super) const POLL_PAUSE: Duration = Duration::from_millis(10);
+const POLL_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many bytes of each output a failure shows.
 const LOG_BYTES_SHOWN: usize = 8 * 1024;

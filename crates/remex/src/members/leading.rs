@@ -9,9 +9,7 @@ use remex_model::{
 };
 use tokio::sync::oneshot;
 
-use super::decide::{
-    Entry, check_reachable, check_texts, entry, invitable, no_member, refused, resolve,
-};
+use super::decide::{Entry, check_reachable, entry, invitable, no_member, refused, resolve};
 use super::{Changed, Steward, role};
 use crate::inbox::{ChangeError, Input};
 use crate::peer::ask::{self, Absent, QUICK};
@@ -27,12 +25,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long one attempt to hand leadership over may take.
 const HAND_OVER: Duration = Duration::from_secs(2);
-
-/// Pause between two comparisons of what members say of themselves with the membership.
-const TEND_PAUSE: Duration = Duration::from_secs(1);
-
-/// Longest time for taking over what a member says of itself.
-const UPDATE_TTL: Duration = Duration::from_secs(5);
 
 /// Why the leader did not finish a request.
 #[derive(Debug)]
@@ -126,7 +118,7 @@ impl Steward {
     }
 
     /// Invites the node at an address.
-    async fn add(
+    pub(super) async fn add(
         &self,
         serving: &Serving,
         address: &str,
@@ -279,61 +271,6 @@ impl Steward {
             .retry_after(1000)
             .into())
     }
-
-    /// Takes over what members say of themselves when it differs from the membership, for as long
-    /// as the node lives: an address may change with every start.
-    pub(crate) async fn tend(self: Arc<Self>) {
-        let mut complaint = String::new();
-        loop {
-            tokio::time::sleep(TEND_PAUSE).await;
-            let Some(serving) = self.former().serving() else { continue };
-            let membership = serving.board.membership();
-            let leads = serving.cluster.leader() == Some(serving.cluster.me.id);
-            if !leads || membership.is_joint() {
-                continue;
-            }
-            let Some(member) = outdated(&serving, &membership) else { continue };
-            let name = member.name.clone();
-            let checked = check_texts(&member).map_err(Stop::Error);
-            let deadline = Instant::now() + UPDATE_TTL;
-            let done = match checked {
-                Ok(()) => {
-                    let changes = vec![MemberChange::Update(member)];
-                    propose(&serving, changes, false, deadline).await.map(|_| ())
-                }
-                Err(stop) => Err(stop),
-            };
-            match done {
-                Ok(()) => tracing::info!(member = %name, "took over its new name or addresses"),
-                Err(Stop::Moved { .. }) => {}
-                Err(Stop::Error(error)) => {
-                    let text = format!("{name}: {error}");
-                    if text != complaint {
-                        tracing::warn!(reason = %text, "cannot take over what a member says of itself");
-                        complaint = text;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A member whose name or addresses are not those in the membership, as it describes itself.
-fn outdated(serving: &Serving, membership: &Membership) -> Option<Member> {
-    let cluster = &serving.cluster;
-    membership.members().find_map(|(member, _)| {
-        let said = if member.id == cluster.me.id {
-            cluster.me.clone()
-        } else {
-            let peer = cluster.peers().get(&member.id).cloned()?;
-            if !peer.is_connected() {
-                return None;
-            }
-            peer.known().member
-        };
-        let said = Member { promote: member.promote, ..said };
-        (said.incarnation == member.incarnation && said != *member).then_some(said)
-    })
 }
 
 fn find(serving: &Serving, name: &str) -> Result<(Member, Part), Error> {
@@ -345,7 +282,7 @@ fn find(serving: &Serving, name: &str) -> Result<(Member, Part), Error> {
 }
 
 /// Proposes a change and waits until it is applied. Answers with the membership that it led to.
-async fn propose(
+pub(super) async fn propose(
     serving: &Serving,
     changes: Vec<MemberChange>,
     force: bool,

@@ -7,13 +7,14 @@
 //! or of the invited node) is finished by asking again. What needs nobody's request finishes by
 //! itself: members that were added and not told are invited by whoever dials them
 //! ([`crate::peer::link`]), learners are promoted by the leader's core, and members' new addresses
-//! are taken over by [`Steward::tend`].
+//! are taken over by [`Steward::tend`], which also takes members back that have lost their disks.
 //!
 //! What the leader does is in [`leading`]; what it decides, without touching anything, in
 //! [`decide`].
 
 mod decide;
 mod leading;
+mod tend;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

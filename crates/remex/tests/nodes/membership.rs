@@ -133,3 +133,22 @@ async fn leadership_moves_and_votes_are_taken_and_given() {
     assert_eq!(promoted.role, MemberRole::Voter);
     fleet.until_voters(leader, &["n1", "n2", "n3"]).await;
 }
+
+/// A founder that was started alone cannot know whom to ask when its disk is gone: the others, who
+/// know where it was, take it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_founder_that_lost_its_disk_comes_back_by_itself() {
+    let mut fleet = Fleet::new(&["n1", "n2", "n3"]);
+    fleet.start_with(alone(&fleet, "n1")).await;
+    fleet.start_with(joining(&fleet, "n2", "n1")).await;
+    fleet.start_with(joining(&fleet, "n3", "n1")).await;
+    fleet.until_voters("n1", &["n1", "n2", "n3"]).await;
+    put(&fleet.service("n1"), "key", "1").await;
+    fleet.kill("n1");
+    std::fs::remove_dir_all(fleet.directory("n1")).unwrap();
+    put(&fleet.service("n2"), "key", "2").await;
+    fleet.start_with(alone(&fleet, "n1")).await;
+    fleet.until("n1", "a member again", |view| view.members.len() == 3).await;
+    fleet.until_voters("n2", &["n1", "n2", "n3"]).await;
+    assert_eq!(value(&fleet.service("n1"), "key").await.as_deref(), Some("2"));
+}

@@ -1,0 +1,111 @@
+//! What the leader does about members that nobody asks it for: it takes over what they say of
+//! themselves, and takes those in that come back without their disks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use remex_model::{Member, MemberChange, MemberRole, Membership};
+
+use super::Steward;
+use super::decide::check_texts;
+use super::leading::{Stop, propose};
+use crate::identity::Phase;
+use crate::peer::ask::{self, QUICK};
+use crate::peer::form::Serving;
+use crate::peer::question::{Question, Reply};
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Longest time for one change.
+const TTL: Duration = Duration::from_secs(5);
+
+impl Steward {
+    /// Looks after the members, for as long as the node lives.
+    pub(crate) async fn tend(self: Arc<Self>) {
+        let mut complaint = String::new();
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let Some(serving) = self.former().serving() else { continue };
+            let membership = serving.board.membership();
+            let leads = serving.cluster.leader() == Some(serving.cluster.me.id);
+            if !leads || membership.is_joint() {
+                continue;
+            }
+            let done = match outdated(&serving, &membership) {
+                Some(member) => take_over(&serving, member).await,
+                None => self.take_back(&serving, &membership).await,
+            };
+            if let Err(Stop::Error(error)) = done {
+                let text = error.to_string();
+                if text != complaint {
+                    tracing::warn!(reason = %text, "cannot take over what a member says of itself");
+                    complaint = text;
+                }
+            }
+        }
+    }
+
+    /// Takes a node in that runs at the address, and under the name, of a member that is gone, and
+    /// has nothing to lose: it is that member without its disk. A founder that was started alone is
+    /// started alone again, and cannot know whom to ask.
+    async fn take_back(&self, serving: &Serving, membership: &Membership) -> Result<(), Stop> {
+        let cluster = &serving.cluster;
+        let peers = cluster.peers();
+        for (member, part) in membership.members() {
+            let silent = peers.get(&member.id).is_some_and(|peer| !cluster.was_heard(peer));
+            if !silent || !cluster.knows_who_is_alive() {
+                continue;
+            }
+            let (hello, address) = (cluster.hello(), &member.peer_address);
+            let looked = ask::ask(&hello, address, None, &Question::Look, QUICK).await;
+            let Ok((_, Reply::Here { member: found, phase, pristine })) = looked else { continue };
+            let nothing_to_lose = match phase {
+                Phase::Fresh => true,
+                Phase::Member { cluster: its, .. } => pristine && its != cluster.id,
+                Phase::Promised { .. } | Phase::Removed { .. } | Phase::Returning { .. } => false,
+            };
+            if nothing_to_lose && found.name == member.name && found.id != member.id {
+                tracing::warn!(
+                    member = %member.name, %address,
+                    "a member has come back without its disk; it takes the place of its old self"
+                );
+                let role = match part.votes() || member.promote {
+                    true => MemberRole::Voter,
+                    false => MemberRole::Learner,
+                };
+                let deadline = Instant::now() + TTL;
+                self.add(serving, address, Some(&member.name), role, deadline).await?;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes over a member's new name or addresses: they may change with every start.
+async fn take_over(serving: &Serving, member: Member) -> Result<(), Stop> {
+    check_texts(&member)?;
+    let name = member.name.clone();
+    propose(serving, vec![MemberChange::Update(member)], false, Instant::now() + TTL).await?;
+    tracing::info!(member = %name, "took over its new name or addresses");
+    Ok(())
+}
+
+/// A member whose name or addresses are not those in the membership, as it describes itself.
+fn outdated(serving: &Serving, membership: &Membership) -> Option<Member> {
+    let cluster = &serving.cluster;
+    membership.members().find_map(|(member, _)| {
+        let said = if member.id == cluster.me.id {
+            cluster.me.clone()
+        } else {
+            let peer = cluster.peers().get(&member.id).cloned()?;
+            if !peer.is_connected() {
+                return None;
+            }
+            peer.known().member
+        };
+        let said = Member { promote: member.promote, ..said };
+        (said.incarnation == member.incarnation && said != *member).then_some(said)
+    })
+}

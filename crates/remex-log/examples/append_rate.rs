@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if index.is_multiple_of(1000) {
                 while let Some(job) = log.trim_job(index, 0) {
                     let trimmed = job.run()?;
-                    log.finish_trim(trimmed);
+                    drop(log.finish_trim(trimmed));
                 }
             }
         }

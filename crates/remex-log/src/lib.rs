@@ -75,4 +75,4 @@ pub use options::{Options, Owner};
 pub use position::{HardState, LogEntry, Position};
 pub use recover::{Cut, Recovered};
 pub use spare::{Spare, SpareJob};
-pub use trim::{TrimJob, Trimmed};
+pub use trim::{Released, TrimJob, Trimmed};

@@ -136,6 +136,13 @@ impl<D: Disk> Log<D> {
         self.spares.len() + on_their_way < self.options.spares
     }
 
+    /// Whether a released file is kept as a spare: one more than are made ahead, because the next
+    /// one is needed before long, and to remove a file and make another costs more than to keep it.
+    pub(crate) fn keeps_spare(&self) -> bool {
+        let on_their_way = Arc::strong_count(&self.on_its_way) - 1;
+        self.spares.len() + on_their_way <= self.options.spares
+    }
+
     pub(crate) fn next_spare_name(&mut self) -> String {
         self.spare_number += 1;
         spare_name(self.spare_number)

@@ -33,6 +33,19 @@ pub struct Trimmed {
     _trimming: Arc<()>,
 }
 
+/// The file of a segment that was removed, still open: see [`Log::finish_trim`].
+#[must_use = "to be dropped without the log's lock"]
+pub struct Released<D: Disk>(
+    #[expect(dead_code, reason = "held only to be dropped where the caller wants it")]
+    Option<D::File>,
+);
+
+impl<D: Disk> fmt::Debug for Released<D> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Released").field(&self.0.is_some()).finish()
+    }
+}
+
 #[derive(Debug)]
 struct ComingSpare {
     name: String,
@@ -92,7 +105,8 @@ impl<D: Disk> Log<D> {
     ///     // The lock is held for a moment only, never during I/O.
     ///     let Some(job) = lock().trim_job(applied, 64 * 1024 * 1024) else { break };
     ///     let trimmed = job.run()?;
-    ///     lock().finish_trim(trimmed);
+    ///     let released = lock().finish_trim(trimmed);
+    ///     drop(released);
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -119,22 +133,29 @@ impl<D: Disk> Log<D> {
 
     /// Takes in what a [`TrimJob`] of this log did: [`Log::first_index`] moves, and the file is a
     /// spare of the log or gone. Hard state and the term of the entry before the first stay known.
-    pub fn finish_trim(&mut self, trimmed: Trimmed) {
+    ///
+    /// What comes back is to be dropped after the lock has been given back: the file system frees the
+    /// space of a removed file when it is closed, which can take a tenth of a second.
+    pub fn finish_trim(&mut self, trimmed: Trimmed) -> Released<D> {
         let segment = self.segments.pop_front().expect("a log has at least one segment");
         assert_eq!(
             segment.sequence, trimmed.sequence,
             "the log that gave the job takes the result"
         );
         self.contents.release(trimmed.sequence);
-        if let Some(spare) = trimmed.spare {
-            self.spares.push(Spare::recycled(spare.name, segment));
+        match trimmed.spare {
+            Some(spare) => {
+                self.spares.push(Spare::recycled(spare.name, segment));
+                Released(None)
+            }
+            None => Released(Some(segment.file)),
         }
     }
 
     /// The spare that a released file of this length becomes, if one is wanted.
     fn coming_spare(&mut self, bytes: u64) -> Option<ComingSpare> {
         let fits = bytes == self.options.segment_size();
-        (fits && self.wants_spare()).then(|| ComingSpare {
+        (fits && self.keeps_spare()).then(|| ComingSpare {
             name: self.next_spare_name(),
             _on_its_way: Arc::clone(&self.on_its_way),
         })

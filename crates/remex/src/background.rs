@@ -159,6 +159,8 @@ impl Flusher {
 
     fn step(&mut self) -> Result<(), Ending> {
         self.measure()?;
+        // First: what is given back need not be made.
+        self.trim()?;
         self.prepare_segment()?;
         let age = self.flushed.elapsed();
         let due = {
@@ -174,7 +176,7 @@ impl Flusher {
             }
         }
         self.work.outgoing.tidy();
-        self.trim()
+        Ok(())
     }
 
     /// Looks how much room there is.
@@ -231,7 +233,9 @@ impl Flusher {
             match job.run() {
                 Ok(trimmed) => {
                     let mut log = self.work.log.lock().unwrap_or_else(PoisonError::into_inner);
-                    log.finish_trim(trimmed);
+                    let released = log.finish_trim(trimmed);
+                    drop(log);
+                    drop(released);
                 }
                 Err(LogError::Full(_)) => return Ok(()),
                 Err(error) => return Err(Ending::of_log("cannot trim the log", &error)),

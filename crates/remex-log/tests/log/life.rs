@@ -181,7 +181,7 @@ impl Life {
             TrimAll => self.trim_all(),
             FinishTrim => {
                 if let Some(trimmed) = self.trimmed.take() {
-                    log.finish_trim(trimmed);
+                    drop(log.finish_trim(trimmed));
                 }
                 Ok(())
             }

@@ -40,7 +40,7 @@ fn entry(index: u64, term: u64, bytes: usize) -> LogEntry {
 fn trim<D: Disk>(log: &mut Log<D>, up_to: u64, keep_bytes: u64) -> Result<(), LogError> {
     while let Some(job) = log.trim_job(up_to, keep_bytes) {
         let trimmed = job.run()?;
-        log.finish_trim(trimmed);
+        drop(log.finish_trim(trimmed));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use remex_engine::Engine as _;
 use remex_log::LogError;
 use remex_model::Index;
 
-use super::Inside;
+use super::{End, Inside};
 use super::running::Running;
 use crate::around::Around;
 use crate::plant::Plant;
@@ -32,6 +32,12 @@ impl Running {
             let marked = self.log.mark_synced();
             self.check_disk(marked)?;
         }
+        self.flush_soon(around);
+        Ok(())
+    }
+
+    /// The buffer goes on its way to the engine, unless one is on its way.
+    pub(super) fn flush_soon(&mut self, around: &mut Around) {
         if self.flushing.is_none() {
             self.flushing = self.state.freeze();
             if self.flushing.is_some() {
@@ -39,7 +45,6 @@ impl Running {
                 self.schedule(length, Inside::Flushed, around);
             }
         }
-        Ok(())
     }
 
     /// A segment that was made ahead of need is handed to the log.
@@ -53,6 +58,9 @@ impl Running {
     /// The engine has the buffer: the log may let go of what it covers.
     pub(super) fn flushed(&mut self, around: &mut Around) -> Result<(), Stop> {
         let state_failed = |error: String| ("state", format!("node {}: {error}", self.position));
+        if self.engine_rotten && around.dice.chance(5_000) {
+            return Err(Stop::Ended(End::EngineRotten));
+        }
         let frozen = self.flushing.take().expect("a flush is under way");
         frozen.write().map_err(|fatal| state_failed(fatal.to_string()))?;
         drop(self.state.finish_flush(frozen));
@@ -62,14 +70,15 @@ impl Running {
         let position = self.position;
         around.trace.note([5, position as u64, durable.get()]);
         around.trace.line(around.now_us, || format!("n{position} flushed up to {durable}"));
-        let mut up_to = durable.min(around.dispensable);
+        let floor = self.trim_floor(around.now_us).unwrap_or(durable);
+        let mut up_to = durable.min(floor);
         if around.plant == Some(Plant::TrimmedTooFar) {
             up_to = self.state.applied();
         }
         let first = self.log.first_index();
-        while let Some(job) = self.log.trim_job(up_to.get(), 0) {
+        while let Some(job) = self.log.trim_job(up_to.get(), around.settings.keep_bytes) {
             let trimmed = self.check_disk(job.run())?;
-            self.log.finish_trim(trimmed);
+            drop(self.log.finish_trim(trimmed));
         }
         let now_first = self.log.first_index();
         if now_first > first {

@@ -24,6 +24,7 @@ pub struct Node {
     arguments: Vec<String>,
     /// Flags that a test may change between two starts.
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     data_directory: PathBuf,
     address: SocketAddr,
     peer_address: SocketAddr,
@@ -59,6 +60,7 @@ impl Node {
             binary: binary.to_owned(),
             arguments,
             flags: flags.to_vec(),
+            variables: Vec::new(),
             data_directory,
             address,
             peer_address,
@@ -114,6 +116,11 @@ impl Node {
         self.flags = flags.to_vec();
     }
 
+    /// Environment variables of later starts.
+    pub fn set_variables(&mut self, variables: Vec<(String, String)>) {
+        self.variables = variables;
+    }
+
     /// Moves it to other addresses, from the next start on.
     pub fn move_to(&mut self, addresses: (SocketAddr, SocketAddr)) {
         let old = [self.address.to_string(), self.peer_address.to_string()];
@@ -135,7 +142,8 @@ impl Node {
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "{} was started already", self.name);
         let arguments = [self.arguments.as_slice(), &self.flags].concat();
-        self.process = Some(Process::start(&self.binary, &arguments, &self.logs)?);
+        let (binary, variables) = (&self.binary, &self.variables);
+        self.process = Some(Process::start_with(binary, &arguments, variables, &self.logs)?);
         Ok(())
     }
 

@@ -40,6 +40,19 @@ impl Process {
         arguments: &[A],
         logs: &Logs,
     ) -> anyhow::Result<Self> {
+        Self::start_with(program, arguments, &[], logs)
+    }
+
+    /// As [`Process::start`], with these environment variables.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn start_with<A: AsRef<str>>(
+        program: &Path,
+        arguments: &[A],
+        variables: &[(String, String)],
+        logs: &Logs,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -47,6 +60,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdout(logs.open("stdout")?).stderr(logs.open("stderr")?);
         let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         Ok(Self { child, exited: None, logs: logs.clone() })

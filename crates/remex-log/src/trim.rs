@@ -35,10 +35,7 @@ pub struct Trimmed {
 
 /// The file of a segment that was removed, still open: see [`Log::finish_trim`].
 #[must_use = "to be dropped without the log's lock"]
-pub struct Released<D: Disk>(
-    #[expect(dead_code, reason = "held only to be dropped where the caller wants it")]
-    Option<D::File>,
-);
+pub struct Released<D: Disk>(Option<D::File>);
 
 impl<D: Disk> fmt::Debug for Released<D> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

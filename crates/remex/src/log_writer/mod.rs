@@ -337,6 +337,23 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_that_ends_early_leaves_nobody_behind_who_writes_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = Arc::new(Inbox::default());
+        let log = Arc::new(Mutex::new(open(folder.path())));
+        for _ in 0..20 {
+            let mut writer = LogWriter::new(Arc::clone(&log), Arc::clone(&inbox), Arc::default());
+            writer.slow = true;
+            let next = log.lock().unwrap().last_index() + 1;
+            for number in next..next + 50 {
+                writer.write(vec![write(number)]).unwrap();
+            }
+            drop(writer);
+            assert_eq!(Arc::strong_count(&log), 1, "the thread has ended");
+        }
+    }
+
+    #[test]
     fn one_slow_sync_among_fast_ones_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let log = Arc::new(Mutex::new(open(folder.path())));

@@ -24,6 +24,19 @@ impl Core {
                 self.hurry();
             }
         }
+        self.forget_silent_leader(timeout);
+    }
+
+    /// Whoever cannot stand for election would follow a leader that is gone for ever. It must know
+    /// that it has none: then it listens to leaders of whom it has not been told, and its clients
+    /// are not sent to the old one.
+    fn forget_silent_leader(&mut self, timeout: usize) {
+        let raft = &mut self.raft.raft;
+        let follows = raft.state == StateRole::Follower && raft.leader_id != 0;
+        if follows && !raft.promotable() && raft.election_elapsed >= timeout {
+            let term = raft.term;
+            raft.become_follower(term, 0);
+        }
     }
 
     /// Whether winning an election at this very moment is impossible: the only voter wins by

@@ -72,7 +72,12 @@ impl Core {
         }
         let context = MembershipChange { id, changes: changes.to_vec() }.encode();
         let change = conf_change(&self.membership, &after);
-        self.raft.propose_conf_change(context, change).map_err(|_dropped| ChangeRefusal::Busy)
+        let pending = self.raft.raft.pending_conf_index;
+        self.raft.propose_conf_change(context, change).map_err(|_dropped| {
+            // The library notes the change before it drops it, and would wait for it.
+            self.raft.raft.pending_conf_index = pending;
+            ChangeRefusal::Busy
+        })
     }
 
     /// Checks that majorities of the old and of the new voters can be reached.

@@ -355,3 +355,44 @@ fn an_update_of_an_address_reaches_every_node() {
         assert_eq!(members.get(NodeId(2)), Some((&moved, Part::Voter)));
     }
 }
+
+/// Found by the simulator (seed 24): the library keeps a change in mind that it has dropped.
+#[test]
+fn a_change_that_found_no_room_in_the_log_is_not_waited_for() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    let others = cluster.nodes.keys().copied().filter(|id| id.get() != leader);
+    cluster.cut = others.collect();
+    let value = vec![b'x'; usize::try_from(UNCOMMITTED_BYTES_MAX).unwrap()];
+    let command = Command::put(Key::from("k"), Value::raw(value)).to_bytes();
+    cluster.handle(leader, Event::Propose { sequence: 1, command, ttl_ticks: 100 });
+    let add = vec![MemberChange::Add(member(4))];
+    assert_eq!(cluster.change(leader, add.clone()), Some(ChangeRefusal::Busy));
+    cluster.cut.clear();
+    cluster.tick(5);
+    assert_eq!(cluster.commands(leader), [(1000 + leader, 1)]);
+    assert_eq!(cluster.change(leader, add), None);
+    assert_eq!(cluster.parts(leader).last(), Some(&(4, Part::Learner)));
+}
+
+/// Found by the simulator (seed 1048): a node that has just joined followed the leader that took it
+/// in for ever, and its transport refused the next one as a stranger.
+#[test]
+fn a_learner_forgets_a_leader_that_is_silent() {
+    let mut cluster = Cluster::new(3);
+    cluster.join(4);
+    let leader = cluster.leader();
+    assert_eq!(cluster.change(leader, vec![MemberChange::Add(member(4))]), None);
+    cluster.tick(5);
+    assert_eq!(cluster.node(4).core.leadership().leader, Some(NodeId(leader)));
+    cluster.cut = (1..=3).map(NodeId).collect();
+    cluster.tick(10);
+    assert_eq!(cluster.node(4).core.leadership().leader, Some(NodeId(leader)), "not at once");
+    cluster.tick(30);
+    assert_eq!(cluster.node(4).core.leadership().leader, None);
+    assert_eq!(cluster.node(4).core.leadership().role, Role::Follower);
+    cluster.cut.clear();
+    let leader = cluster.leader();
+    cluster.tick(5);
+    assert_eq!(cluster.node(4).core.leadership().leader, Some(NodeId(leader)));
+}

@@ -36,9 +36,16 @@ fn member(id: u64) -> Member {
     }
 }
 
+/// Bytes that a leader holds without their being committed.
+const UNCOMMITTED_BYTES_MAX: u64 = 1024 * 1024;
+
 /// The settings of a node, with so little memory that older entries are read from the log.
 fn config(id: NodeId) -> Config {
-    Config { tail_bytes_max: 1024, ..Config::new(id, 1000 + id.get()) }
+    Config {
+        tail_bytes_max: 1024,
+        uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
+        ..Config::new(id, 1000 + id.get())
+    }
 }
 
 /// What every founder starts from: the founding is entry 1.

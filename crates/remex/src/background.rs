@@ -68,8 +68,6 @@ pub(crate) struct Work {
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) board: Arc<Board>,
     pub(crate) sizes: Sizes,
-    /// Bytes of the log that are kept for members that are behind.
-    pub(crate) log_keep_bytes: u64,
 }
 
 impl Background {
@@ -221,13 +219,18 @@ impl Flusher {
     }
 
     /// Gives old segments of the log back: what they hold is in the engine, and nobody who is
-    /// behind needs them.
+    /// behind needs them. Once the disk is full no regard is paid to members that are behind: they
+    /// get a snapshot.
     fn trim(&mut self) -> Result<(), Ending> {
         let durable = self.work.flush.durable();
-        let floor = self.work.outgoing.trim_floor().unwrap_or(durable).min(durable);
+        let held = self.work.outgoing.trim_floor().unwrap_or(durable).min(durable);
+        let (floor, keep_bytes) = match self.was_full {
+            true => (durable, 0),
+            false => (held, self.work.sizes.log_keep_bytes),
+        };
         let first = loop {
             let mut log = self.work.log.lock().unwrap_or_else(PoisonError::into_inner);
-            let job = log.trim_job(floor.get(), self.work.log_keep_bytes);
+            let job = log.trim_job(floor.get(), keep_bytes);
             let Some(job) = job else { break log.first_index() };
             drop(log);
             match job.run() {

@@ -1,5 +1,6 @@
 //! Writing what is buffered to the engine: one at a time, whoever asks for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -70,8 +71,12 @@ impl Flush {
     }
 
     /// Writes until the effect of this entry is in the engine; gives up after some seconds of a
-    /// full disk.
-    pub(crate) fn until_durable(&self, index: Index) -> Result<Flushed, Ending> {
+    /// full disk, or when it is told to.
+    pub(crate) fn until_durable(
+        &self,
+        index: Index,
+        give_up: &AtomicBool,
+    ) -> Result<Flushed, Ending> {
         let mut full = 0;
         while self.durable() < index {
             if self.state.read().unwrap_or_else(PoisonError::into_inner).applied() < index {
@@ -79,7 +84,7 @@ impl Flush {
             }
             if self.run()? == Flushed::Full {
                 full += 1;
-                if full == ATTEMPTS_MAX {
+                if full == ATTEMPTS_MAX || give_up.load(Ordering::Acquire) {
                     return Ok(Flushed::Full);
                 }
                 thread::sleep(FULL_PAUSE);

@@ -40,6 +40,7 @@ pub(crate) struct Generation {
     house: Arc<House>,
     inbox: Arc<Inbox>,
     flush: Arc<Flush>,
+    outgoing: Arc<Outgoing>,
     driver: Option<JoinHandle<()>>,
     background: Option<Background>,
     /// Links to the peers and the like; they end with the generation.
@@ -111,7 +112,6 @@ impl Generation {
             outgoing: Arc::clone(&outgoing),
             board: Arc::clone(board),
             sizes: parts.sizes,
-            log_keep_bytes: config.log_keep_bytes,
         };
         let background = Background::start(work, &inbox).map_err(no_thread)?;
         let fetcher = Arc::new(Fetcher::new());
@@ -147,13 +147,14 @@ impl Generation {
             engine: parts.engine,
             board: Arc::clone(board),
             cluster,
-            outgoing,
+            outgoing: Arc::clone(&outgoing),
             tick,
         });
         let generation = Self {
             house: Arc::clone(house),
             inbox,
             flush,
+            outgoing,
             driver: Some(driver),
             background: Some(background),
             _tasks: tasks,
@@ -195,6 +196,7 @@ impl Generation {
         }
         self.inbox.close();
         board.clear();
+        self.outgoing.close();
         self.background.take().is_none_or(|background| background.stop(hasty))
     }
 }

@@ -36,6 +36,7 @@ mod parts;
 mod peer;
 mod random;
 mod recollection;
+mod repair;
 mod snapshots;
 mod space;
 mod store;

@@ -31,6 +31,9 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time that a stopping node waits for the requests that are under way.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Longest time that a stopping node waits for parts that are just being opened or stopped.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A node: part of a cluster, or waiting to be. Dropping it stops it at once, like a crash,
 /// without losing anything that was acknowledged; [`Node::shutdown`] stops it in good order.
 ///
@@ -167,7 +170,8 @@ impl Node {
         self.tasks.shutdown().await;
         self.closed = true;
         let (stopped, flushed) = closed.unwrap_or((true, Ok(())));
-        unlock(&house, stopped);
+        let still = self.room.is_still(MOVE_TIMEOUT).await;
+        unlock(&house, stopped && still);
         if let Some(fatal) = board.failure() {
             return Err(fatal);
         }
@@ -181,17 +185,17 @@ impl Drop for Node {
             return;
         }
         // Nothing may be written to the directory after its lock is given back.
-        let stopped = self.room.close().is_none_or(Generation::stop);
+        let stopped = self.room.close().is_none_or(Generation::stop) && self.room.is_still_now();
         unlock(&self.house, stopped);
     }
 }
 
-/// Gives the directory's lock back. A compaction that goes on keeps it until the process ends.
+/// Gives the directory's lock back. Whatever goes on keeps it until it has ended.
 fn unlock(house: &House, stopped: bool) {
     if stopped {
         house.directory.unlock();
     } else {
-        tracing::warn!("compaction goes on for a moment; the data directory stays locked");
+        tracing::warn!("work on the disk goes on for a moment; the data directory stays locked");
     }
 }
 

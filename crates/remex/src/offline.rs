@@ -4,8 +4,9 @@
 //! What makes a directory that of another cluster or of none is its identity file: it is written
 //! last, and removed first. A crash in between leaves a directory that says so.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use remex_engine::{LsmEngine, LsmOptions};
 use remex_log::{FileDisk, Log};
@@ -266,9 +267,15 @@ fn export_survivor(
     let engine = LsmEngine::open(&directory.engine(), LsmOptions::default())
         .map_err(|error| failed(&error))?;
     let part = snapshot.with_extension("part");
-    snapshots::export_to(&part, &engine, cluster).map_err(|error| failed(&error))?;
+    let never = AtomicBool::new(false);
+    snapshots::export_to(&part, &engine, cluster, &never).map_err(|error| failed(&error))?;
     verify(&part).map_err(|error| failed(&error))?;
-    fs::rename(&part, snapshot).map_err(|error| failed(&error))
+    // What it was made of is put aside, or removed, as soon as it is there under its name.
+    File::open(&part)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| fs::rename(&part, snapshot))
+        .and_then(|()| File::open(directory.path())?.sync_all())
+        .map_err(|error| failed(&error))
 }
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {

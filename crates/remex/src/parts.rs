@@ -67,6 +67,8 @@ pub(crate) struct Sizes {
     pub(crate) segment_bytes: u64,
     /// One write buffer of the state, in bytes.
     pub(crate) buffer_bytes: usize,
+    /// What is kept of the log for members that are behind, in bytes.
+    pub(crate) log_keep_bytes: u64,
 }
 
 impl Sizes {
@@ -78,7 +80,8 @@ impl Sizes {
         let segment_bytes = capacity.scale(config.segment_bytes, segment_bytes_min(config));
         let buffer_bytes = capacity.scale(config.buffer_bytes as u64, BUFFER_BYTES_MIN);
         let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(config.buffer_bytes);
-        Ok(Self { segment_bytes, buffer_bytes })
+        let log_keep_bytes = capacity.scale(config.log_keep_bytes, 0);
+        Ok(Self { segment_bytes, buffer_bytes, log_keep_bytes })
     }
 }
 

@@ -260,7 +260,7 @@ impl Store {
                 let running = self.wait_readable(context, &get.options).await?;
                 let state = running.state.read().unwrap_or_else(PoisonError::into_inner);
                 let found = state.get(&get.key, get.options.at);
-                found.map(Response::Get).map_err(|error| running.cannot_read(&error))
+                running.still(found).map(Response::Get)
             }
             Operation::List(list) => {
                 let running = self.wait_readable(context, &list.options).await?;
@@ -300,7 +300,16 @@ impl Service for Store {
 impl Running {
     fn page(&self, list: &List) -> Result<ListResponse, Error> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.list(list).map_err(|error| self.cannot_read(&error))
+        self.still(state.list(list))
+    }
+
+    /// What was just read, if the parts that it was read from had not ended by then: the files of
+    /// an engine that was stopped may be replaced under it.
+    fn still<T>(&self, read: Result<T, ReadError>) -> Result<T, Error> {
+        if self.outgoing.is_closed() {
+            return Err(stopped(Effect::None));
+        }
+        read.map_err(|error| self.cannot_read(&error))
     }
 
     /// Lists a page, and counts the range if that is asked for: in slices at the page's revision,

@@ -140,9 +140,13 @@ pub(super) fn check_reachable(
     reachable: impl Fn(NodeId) -> bool,
 ) -> Result<(), ChangeRefusal> {
     let after = membership.after(changes)?;
-    if !after.is_joint() {
-        return Ok(());
-    }
+    if after.is_joint() { check_majorities(&after, reachable) } else { Ok(()) }
+}
+
+fn check_majorities(
+    membership: &Membership,
+    reachable: impl Fn(NodeId) -> bool,
+) -> Result<(), ChangeRefusal> {
     let check = |voters: Vec<NodeId>| {
         let needed = voters.len() / 2 + 1;
         let reachable = voters.into_iter().filter(|&id| reachable(id)).count();
@@ -151,8 +155,26 @@ pub(super) fn check_reachable(
         }
         Ok(())
     };
-    check(after.old_voters().collect())?;
-    check(after.voters().collect())
+    check(membership.old_voters().collect())?;
+    check(membership.voters().collect())
+}
+
+/// Checks that the cluster can do without a node that has lost what it promised: that those of the
+/// others that are `active` are a majority by themselves.
+pub(super) fn spare(
+    membership: &Membership,
+    member: &Member,
+    active: impl Fn(NodeId) -> bool,
+) -> Result<(), Error> {
+    let (id, name) = (member.id, &member.name);
+    if membership.was_removed(id) {
+        let detail = format!("{name} was removed from the cluster");
+        return Err(Error::new(ErrorCode::MemberNotFound, detail));
+    }
+    check_majorities(membership, |voter| voter != id && active(voter)).map_err(|_refusal| {
+        let detail = format!("the members that are there are no majority without {name}");
+        Error::new(ErrorCode::WouldLoseQuorum, detail).retry_after(1000)
+    })
 }
 
 /// The error for a change that the core does not propose.
@@ -278,6 +300,29 @@ mod tests {
         let add = [MemberChange::Add(member(4, "n4"))];
         assert_eq!(check_reachable(&trio(), &add, |_| false), Ok(()), "learners do not count");
         assert!(check(&remove(9), 9).is_err());
+    }
+
+    #[test]
+    fn a_node_is_spared_only_by_a_majority_of_the_others() {
+        let spared = |of: &Membership, id: u64, gone: &[u64]| {
+            let active = |id: NodeId| !gone.contains(&id.get());
+            spare(of, &member(id, "n"), active).map_err(|error| error.code)
+        };
+        assert_eq!(spared(&trio(), 3, &[3]), Ok(()));
+        // It does not count for itself, even if it was heard of a moment ago.
+        assert_eq!(spared(&trio(), 3, &[2]), Err(ErrorCode::WouldLoseQuorum));
+        let pair = Membership::founded([member(1, "n1"), member(2, "n2")]);
+        assert_eq!(spared(&pair, 2, &[]), Err(ErrorCode::WouldLoseQuorum));
+        let mut alone = Membership::founded([member(1, "n1")]);
+        alone.apply(&[MemberChange::Add(member(2, "n2"))]).unwrap();
+        assert_eq!(spared(&alone, 2, &[]), Ok(()), "a learner");
+        let mut joint = trio();
+        joint.apply(&[MemberChange::Remove(NodeId(1)), MemberChange::Remove(NodeId(2))]).unwrap();
+        assert_eq!(spared(&joint, 3, &[]), Err(ErrorCode::WouldLoseQuorum), "of the new voters");
+        let mut without = trio();
+        without.apply(&[MemberChange::Remove(NodeId(3))]).unwrap();
+        without.apply(&[]).unwrap();
+        assert_eq!(spared(&without, 3, &[]), Err(ErrorCode::MemberNotFound));
     }
 
     #[test]

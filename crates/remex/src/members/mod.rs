@@ -24,7 +24,7 @@ use remex_model::{
     Effect, Error, ErrorCode, Member, MemberRequest, MemberRole, MemberStep, NodeId, Part, Term,
 };
 
-use self::decide::resolve;
+use self::decide::{resolve, spare};
 use self::leading::Stop;
 use crate::peer::ask::{NoAnswer, ask};
 use crate::peer::form::{Former, Serving};
@@ -194,6 +194,7 @@ impl Steward {
                 })
                 .await
             }
+            Question::Spare => self.answer_spare(from),
             question => return self.former.answer(from, question).await,
         };
         match answered {
@@ -243,6 +244,31 @@ impl Steward {
             Some(Place::Here) => {
                 self.take_in(&serving, member, Instant::now() + JOIN_TTL).await?;
                 Ok(Reply::TakenIn { cluster: mine })
+            }
+            Some(Place::There(address)) => Ok(Reply::Elsewhere { address }),
+            None => {
+                let text = format!("cluster {mine} has no leader at the moment");
+                Err(Error::new(ErrorCode::NotReady, text).retry_after(1000).into())
+            }
+        }
+    }
+}
+
+impl Steward {
+    /// A member whose disk has lost what it promised asks whether it can be spared.
+    fn answer_spare(&self, from: &Hello) -> Result<Reply, Stop> {
+        let serving = self.serving()?;
+        let mine = serving.cluster.id;
+        if from.cluster != Some(mine) {
+            let text = format!("{from} is not of cluster {mine}");
+            return Err(Error::new(ErrorCode::Conflict, text).into());
+        }
+        match place(&serving) {
+            Some(Place::Here) => {
+                let progress = serving.board.snapshot().progress;
+                let active = |id| progress.iter().any(|member| member.id == id && member.active);
+                spare(&serving.board.membership(), &from.node, active)?;
+                Ok(Reply::Accepted)
             }
             Some(Place::There(address)) => Ok(Reply::Elsewhere { address }),
             None => {

@@ -4,7 +4,7 @@
 //! question  u8 0 look | 1 promise, u64 cluster, members | 2 release, u64 cluster
 //!           | 3 founded, u64 cluster, members | 4 join, member, u64 cluster or 0
 //!           | 5 invite, u64 cluster | 6 change, u64 ms left, u8 force, step
-//!           | 7 transfer, u64 ms left, u8 to someone, bytes to
+//!           | 7 transfer, u64 ms left, u8 to someone, bytes to | 8 spare
 //! step      u8 0 add, bytes address, u8 named, bytes name, u8 learner
 //!           | 1 remove | 2 promote | 3 demote, each: bytes member
 //! reply     u8 0 here, member, phase, u8 pristine | 1 accepted | 2 taken in, u64 cluster
@@ -41,6 +41,8 @@ pub(crate) enum Question {
     Change { step: MemberStep, force: bool, ttl_ms: u64 },
     /// For the leader: hand leadership over.
     Transfer { to: Option<String>, ttl_ms: u64 },
+    /// For the leader: are the others a majority without me? I would give up who I am.
+    Spare,
 }
 
 /// The answer to a [`Question`].
@@ -205,6 +207,7 @@ impl Question {
                 encoder.u64(*ttl_ms);
                 encode_optional(to.as_deref(), &mut encoder);
             }
+            Self::Spare => encoder.u8(8),
         }
     }
 
@@ -236,6 +239,7 @@ impl Question {
                 let ttl_ms = decoder.u64("time left")?;
                 Self::Transfer { to: decode_optional(&mut decoder, "to")?, ttl_ms }
             }
+            8 => Self::Spare,
             other => return unknown("question", other),
         };
         decoder.finish()?;
@@ -347,6 +351,7 @@ mod tests {
             Question::Invite { cluster },
             Question::Transfer { to: Some("n2".to_owned()), ttl_ms: 5 },
             Question::Transfer { to: None, ttl_ms: 5 },
+            Question::Spare,
         ];
         let change = |step| Question::Change { step, force: true, ttl_ms: 9 };
         questions.extend(steps().into_iter().map(change));

@@ -19,7 +19,7 @@ use super::{Shelf, remove};
 use crate::cluster::Cluster;
 use crate::inbox::{Inbox, Input};
 use crate::peer::frame;
-use crate::peer::hello::{Answer, Hello, Purpose};
+use crate::peer::hello::{Answer, Hello, Purpose, Refusal};
 
 /// Longest silence of the giving side: it gives a sign of life every second.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -86,7 +86,8 @@ impl Fetcher {
 }
 
 /// Fetches a snapshot that holds at least the effect of `at_least`, from where an earlier attempt
-/// stopped, checks it, and leaves it to be installed. Answers with its index.
+/// stopped, checks it, and leaves it to be installed. Answers with its index. If the other side
+/// refuses this node, the error holds its [`Refusal`].
 pub(crate) async fn fetch(
     address: &str,
     hello: &Hello,
@@ -100,7 +101,9 @@ pub(crate) async fn fetch(
     let payload = timed(frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX)).await?;
     match Answer::decode(payload).map_err(io::Error::other)? {
         Answer::Welcome(_) => {}
-        Answer::Refused { reason, .. } => return Err(io::Error::other(reason)),
+        Answer::Refused { code, reason } => {
+            return Err(io::Error::other(Refusal { code, reason }));
+        }
     }
     let part = blocking(shelf, Part::open).await?;
     let request = Request { at_least, partial: (part.sha256, part.bytes) };

@@ -132,6 +132,7 @@ pub(crate) fn replace_engine(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     use remex_model::{Incarnation, Member, NodeId, Term};
 
@@ -158,7 +159,8 @@ mod tests {
         let founded = Some(Membership::founded([member]));
         let state = State::open(Arc::clone(&engine), Options::default(), founded).unwrap();
         assert_eq!((state.durable(), state.applied_term()), (Index(1), Term(1)));
-        export_to(&shelf.path(super::super::INSTALL), &engine, CLUSTER).unwrap();
+        let path = shelf.path(super::super::INSTALL);
+        export_to(&path, &engine, CLUSTER, &AtomicBool::new(false)).unwrap();
         (directory, shelf)
     }
 

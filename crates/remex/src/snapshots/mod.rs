@@ -19,6 +19,8 @@ pub(crate) use self::outgoing::{Desk, Outgoing, Unavailable, export_to};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::OpenError;
 
@@ -36,6 +38,9 @@ const OUTGOING: &str = "outgoing-";
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
     folder: PathBuf,
+    /// Files that were given to others so far. Never begins anew: those of an earlier generation may
+    /// still be read.
+    given: Arc<AtomicU64>,
 }
 
 impl Shelf {
@@ -49,11 +54,16 @@ impl Shelf {
                 fs::remove_file(entry.path()).map_err(at)?;
             }
         }
-        Ok(Self { folder })
+        Ok(Self { folder, given: Arc::default() })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// A name of its own for a file that is made for others.
+    fn outgoing(&self) -> PathBuf {
+        self.path(&format!("{OUTGOING}{}", self.given.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Where what is being fetched is written.

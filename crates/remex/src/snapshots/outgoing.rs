@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tokio::net::TcpStream;
 
 use super::wire::{CHUNK_BYTES, Offer, Request, Sha256};
-use super::{OUTGOING, Shelf, remove};
+use super::{Shelf, remove};
 use crate::ending::Ending;
 use crate::flush::{Flush, Flushed};
 use crate::inbox::{Inbox, Input};
@@ -68,15 +68,19 @@ impl Built {
     }
 }
 
-/// Writes through to a file, counting and hashing.
-struct Hashing<W> {
+/// Writes through to a file, counting and hashing, until it is given up.
+struct Hashing<'a, W> {
     inner: W,
     hasher: Hasher,
     bytes: u64,
+    given_up: &'a AtomicBool,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for Hashing<'_, W> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(io::Error::other(STOPPING));
+        }
         let written = self.inner.write(data)?;
         self.hasher.update(&data[..written]);
         self.bytes += written as u64;
@@ -88,14 +92,19 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Writes a snapshot of what the engine holds to a new file; its length and digest.
+/// Why a snapshot is not made.
+const STOPPING: &str = "this node stops its parts";
+
+/// Writes a snapshot of what the engine holds to a new file; its length and digest. Fails soon once
+/// it is `given_up`.
 pub(crate) fn export_to(
     path: &Path,
     engine: &LsmEngine,
     cluster: ClusterId,
+    given_up: &AtomicBool,
 ) -> Result<(snapshot::Summary, u64, Sha256), snapshot::SnapshotError> {
     let file = File::create(path)?;
-    let hashing = Hashing { inner: file, hasher: Hasher::new(), bytes: 0 };
+    let hashing = Hashing { inner: file, hasher: Hasher::new(), bytes: 0, given_up };
     let mut out = BufWriter::with_capacity(CHUNK_BYTES, hashing);
     let summary = snapshot::export(engine, cluster, &mut out)?;
     let Hashing { hasher, bytes, .. } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -133,7 +142,10 @@ pub(crate) struct Outgoing {
     /// Held while one is made: whoever comes meanwhile shares it.
     newest: tokio::sync::Mutex<Option<(Arc<Built>, Instant)>>,
     holds: Mutex<Holds>,
-    number: AtomicU64,
+    /// Whether the generation has ended: its engine may be replaced at any moment.
+    closed: AtomicBool,
+    /// Held while a snapshot is made of the engine.
+    making: Mutex<()>,
 }
 
 /// Keeps the log from being trimmed for one member.
@@ -161,8 +173,21 @@ impl Outgoing {
         meters: Arc<Meters>,
     ) -> Self {
         let (newest, holds) = (tokio::sync::Mutex::default(), Mutex::default());
-        let number = AtomicU64::new(0);
-        Self { shelf, cluster, flush, engine, inbox, meters, newest, holds, number }
+        let (closed, making) = (AtomicBool::new(false), Mutex::default());
+        Self { shelf, cluster, flush, engine, inbox, meters, newest, holds, closed, making }
+    }
+
+    /// The generation ends. When this returns nothing is made of the engine any more; files that are
+    /// there can still be read.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        drop(self.making.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether the generation has ended. Whoever reads its state and finds this false afterwards has
+    /// read what belonged to it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// The log must keep the entries behind this one, for members that fetch.
@@ -215,16 +240,19 @@ impl Outgoing {
     }
 
     fn build(&self, at_least: Index) -> Result<Built, Unavailable> {
-        match self.flush.until_durable(at_least) {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed() {
+            return Err(Unavailable::Failed(STOPPING.to_owned()));
+        }
+        match self.flush.until_durable(at_least, &self.closed) {
             Ok(Flushed::Done) => {}
             Ok(Flushed::Full) => return Err(Unavailable::NoSpace),
             Ok(Flushed::Ahead) => return Err(Unavailable::Behind),
             Err(ending) => return Err(self.end(ending)),
         }
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let path = self.shelf.path(&format!("{OUTGOING}{number}"));
+        let path = self.shelf.outgoing();
         let begun = Instant::now();
-        let exported = export_to(&path, &self.engine, self.cluster);
+        let exported = export_to(&path, &self.engine, self.cluster, &self.closed);
         let (summary, bytes, sha256) = exported.map_err(|error| {
             // The half of a file goes now or at the next start.
             remove(&path).ok();

@@ -245,3 +245,71 @@ async fn a_survivor_of_a_lost_majority_founds_a_cluster_of_its_own() {
     assert_eq!(view.members[0].role, MemberRole::Voter);
     assert!(founded.revision > Revision(1));
 }
+
+/// Waits until a node has begun to repair itself, once, for this cause.
+async fn until_repairing(fleet: &Fleet, name: &str, cause: &str) {
+    let begin = std::time::Instant::now();
+    loop {
+        let metrics = fleet.node(name).admin().metrics();
+        let repairs = metrics.iter().find(|metric| metric.name == "remex_repairs_total");
+        let repairs = repairs.expect("the metric is there");
+        let begun = repairs.series.iter().any(|series| {
+            series.labels[0].1 == cause && series.value != remex_model::MetricValue::Number(0.0)
+        });
+        if begun {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{name} never noticed: {repairs:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_a_damaged_engine_and_a_damaged_log_comes_back_as_a_new_self() {
+    let mut fleet = Fleet::founded(&["n1", "n2", "n3"]).await;
+    let damaged = other(&fleet);
+    let leader = fleet.leader().expect("a leader");
+    fleet.write_much(leader).await;
+    let old = fleet.node(damaged).admin().node().id;
+    fleet.stop(damaged).await;
+    // An engine that cannot even be opened: the log is not looked at before.
+    fs::write(fleet.directory(damaged).join("engine").join("current"), "damaged").unwrap();
+    rot(&fleet.directory(damaged).join("log"));
+    fleet.start(damaged).await;
+    fleet.until_voters(leader, &["n1", "n2", "n3"]).await;
+    until_equal(&fleet, damaged, "much/0599", &"v".repeat(15_000)).await;
+    assert_ne!(fleet.node(damaged).admin().node().id, old);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_three_that_are_damaged_at_once_do_not_give_themselves_up() {
+    let mut fleet = Fleet::founded(&["n1", "n2", "n3"]).await;
+    for number in 0..50 {
+        put(&fleet.service("n1"), "key", &number.to_string()).await;
+    }
+    let kept = fleet.node("n3").admin().node().id;
+    for name in ["n1", "n2", "n3"] {
+        fleet.stop(name).await;
+    }
+    let (log, whole) = (fleet.directory("n3").join("log"), fleet.directory("whole"));
+    copy(&log, &whole);
+    for name in ["n2", "n3"] {
+        rot(&fleet.directory(name).join("log"));
+    }
+    for name in ["n1", "n2", "n3"] {
+        fleet.start(name).await;
+    }
+    until_repairing(&fleet, "n2", "log").await;
+    until_repairing(&fleet, "n3", "log").await;
+    fleet.stop("n3").await;
+
+    // The operator finds the right disk again: with it there is a majority that spares the other.
+    fs::remove_dir_all(&log).unwrap();
+    copy(&whole, &log);
+    fleet.start("n3").await;
+    fleet.until_voters("n1", &["n1", "n2", "n3"]).await;
+    for name in ["n1", "n2", "n3"] {
+        until_equal(&fleet, name, "key", "49").await;
+    }
+    assert_eq!(fleet.node("n3").admin().node().id, kept, "it has never given itself up");
+}

@@ -258,9 +258,10 @@ impl Former {
             Question::Promise { .. } | Question::Release { .. } | Question::Founded { .. } => {
                 self.answer_founder(&from.node, question)
             }
-            Question::Join { .. } | Question::Change { .. } | Question::Transfer { .. } => {
-                deny(ErrorCode::NotReady, "this node does not lead a cluster")
-            }
+            Question::Join { .. }
+            | Question::Change { .. }
+            | Question::Transfer { .. }
+            | Question::Spare => deny(ErrorCode::NotReady, "this node does not lead a cluster"),
         }
     }
 

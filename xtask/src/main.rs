@@ -11,6 +11,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   golden [ARGS]         rewrite the expected output of the golden tests, then read the diff
   sim SEED              replay one seed in the simulator
   sim --seeds N         run N seeds (more arguments go to the simulator as they are)
+  failover [ARGS]       measure failover and restart, beside etcd if it is found (--etcd PATH)
   tidy                  check the repository itself";
 
 fn main() -> anyhow::Result<()> {
@@ -22,6 +23,7 @@ fn main() -> anyhow::Result<()> {
         ["fix-all"] => verbs::fix_all(),
         ["golden", rest @ ..] => verbs::golden(rest),
         ["sim", rest @ ..] if !rest.is_empty() => verbs::sim(rest),
+        ["failover", rest @ ..] => verbs::failover(rest),
         ["tidy"] => verbs::tidy(),
         _ => bail!("{USAGE}"),
     }

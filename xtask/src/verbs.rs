@@ -67,6 +67,21 @@ pub fn sim(arguments: &[&str]) -> anyhow::Result<()> {
     cargo("simulator", &[run.as_slice(), arguments].concat(), &[])
 }
 
+/// Measures how long clients feel the death of a leader, and how long a restart takes.
+///
+/// # Errors
+/// If something cannot be built or started.
+pub fn failover(arguments: &[&str]) -> anyhow::Result<()> {
+    let build = ["build", "--release", "--locked", "--package", "remex-cli"];
+    cargo("the program", &build, &[])?;
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let program = target.join("release").join("remex").display().to_string();
+    let example = ["--package", "remex-testkit", "--example", "failover"];
+    let run = [&["run", "--release", "--locked"], &example[..], &["--", "--remex", &program]];
+    cargo("failover", &[run.concat().as_slice(), arguments].concat(), &[])
+}
+
 /// Checks the repository itself.
 ///
 /// # Errors

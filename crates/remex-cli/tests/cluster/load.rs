@@ -1,8 +1,8 @@
 //! Clients that work while a test hurts the nodes, and record all that they see.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -49,6 +49,14 @@ pub(crate) struct Judged {
 struct Progress {
     stop: AtomicBool,
     acknowledged: AtomicU64,
+    /// The nodes that clients talk to now.
+    nodes: Mutex<Vec<usize>>,
+}
+
+impl Progress {
+    fn nodes(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Load {
@@ -56,9 +64,10 @@ impl Load {
     pub(crate) fn start(cluster: &mut Cluster, clients: u64) -> Self {
         let history = Arc::new(History::new());
         cluster.keep_history(Arc::clone(&history));
-        let progress = Arc::new(Progress::default());
         let addresses: Vec<SocketAddr> =
             cluster.nodes().iter().map(remex_testkit::cluster::Node::address).collect();
+        let nodes = Mutex::new((0..addresses.len()).collect());
+        let progress = Arc::new(Progress { nodes, ..Progress::default() });
         let spawn = |id| {
             let connect = |address: &SocketAddr| {
                 RecordedClient::new(id, *address, ANSWER_TIMEOUT, Arc::clone(&history))
@@ -71,6 +80,11 @@ impl Load {
         };
         let clients = (0..clients).map(spawn).collect();
         Self { history, progress, clients, addresses }
+    }
+
+    /// Lets the clients talk to these nodes alone from now on.
+    pub(crate) fn talk_to(&self, nodes: &[usize]) {
+        *self.progress.nodes() = nodes.to_vec();
     }
 
     /// Waits until this many more writes have been acknowledged.
@@ -166,7 +180,8 @@ impl Client {
         let mut kept = Vec::new();
         let mut seen: Vec<Option<Found>> = vec![None; SHARED_KEYS];
         while !self.progress.stop.load(Ordering::Relaxed) {
-            let node = self.random.usize(..self.nodes.len());
+            let node = self.random.choice(self.progress.nodes().iter().copied());
+            let node = node.expect("clients always have somebody to talk to");
             let number = self.random.usize(..SHARED_KEYS);
             let (key, value) = (shared_key(number), self.fresh_value());
             let known = seen[number].clone();

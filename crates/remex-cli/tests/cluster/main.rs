@@ -141,11 +141,6 @@ fn node_id(node: &Node) -> String {
     text_at(&node.look("/v1/node").unwrap(), "/id")
 }
 
-/// What a node has said on standard error since an earlier length of it.
-fn said_since(node: &Node, before: usize) -> String {
-    node.logs().stderr().unwrap()[before..].to_owned()
-}
-
 /// Waits for a line that holds all of these, said by any of these nodes.
 fn wait_said(nodes: &[&Node], parts: &[&str]) {
     wait_for(&format!("a line with {parts:?}"), || {

@@ -107,16 +107,19 @@ fn a_cluster_grows_to_five_and_shrinks_to_one_while_leaders_are_killed() {
     }
     put(&cluster.nodes()[0], "color", "blue");
     let load = Load::start(&mut cluster, 4);
+    load.talk_to(&[0]);
     load.wait_progress(30);
     let random = fastrand::Rng::with_seed(5);
     let mut changing = Changing { cluster, members: vec![0], random, kills: 0 };
     for added in 1..5 {
         changing.change(&Change::Add(added));
+        load.talk_to(&changing.members);
         load.wait_progress(30);
     }
     // Not in the order of their coming: the first one goes early.
     for removed in [2, 0, 4, 1] {
         changing.change(&Change::Remove(removed));
+        load.talk_to(&changing.members);
         let node = changing.cluster.node(removed);
         let status = node.wait_exit(PATIENCE).unwrap();
         assert_eq!(status.code(), Some(PROTECTED), "{}", node.logs().tail());

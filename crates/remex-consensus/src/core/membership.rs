@@ -15,6 +15,14 @@
 //! because entries and the commit index that came with them are synced in one write. Whoever knows
 //! applies it before it stands for election. And whoever lacks the leaving entry is not elected by
 //! a majority of the old voters, a majority of which has it.
+//!
+//! # Why it lasts
+//!
+//! Whoever leaves goes as soon as it hears that the leaving entry is committed. Those who stay must
+//! not need its vote any more then, not even after a crash of all of them: of two voters of which
+//! one leaves, the other one is never elected again unless it knows that it is alone. So a node
+//! applies the leaving entry, and a leader lets anybody hear that it is committed, only when it has
+//! synced that it is ([`Parting`]).
 
 use std::sync::Arc;
 
@@ -25,7 +33,7 @@ use remex_model::{MemberChange, Membership, MembershipChange, NodeId, Part, Prop
 use super::Core;
 use crate::conf::{agrees, conf_change};
 use crate::entry::payload;
-use crate::{ChangeRefusal, Effect};
+use crate::{ChangeRefusal, Effect, EntryKind};
 
 /// A learner that lacks at most this many committed entries has caught up: what it lacks is on its
 /// way to it.
@@ -33,6 +41,24 @@ const PROMOTE_LAG_ENTRIES: u64 = 16;
 
 /// Names the changes that the leader proposes by itself: nobody waits for them.
 const NOBODY: ProposalId = ProposalId { session: 0, sequence: 0 };
+
+/// Committed entries, the first of which leaves a joint membership, that wait until it is synced
+/// that they are committed.
+#[derive(Debug, Default)]
+pub(super) struct Parting {
+    pub(super) entries: Vec<eraftpb::Entry>,
+    /// The write that they wait for.
+    pub(super) number: u64,
+    /// Up to here it was synced when this run began.
+    pub(super) known: u64,
+}
+
+/// Whether an entry leaves a joint membership. One that cannot be read does not.
+pub(super) fn leaves(entry: &eraftpb::Entry) -> bool {
+    EntryKind::of_raft(entry) == EntryKind::Membership
+        && MembershipChange::decode(payload(entry).clone())
+            .is_ok_and(|change| change.changes.is_empty())
+}
 
 impl Core {
     /// Proposes a change.
@@ -100,11 +126,17 @@ impl Core {
     }
 
     /// Proposes to leave a joint membership as soon as that is possible: whoever leads does so,
-    /// also if its predecessor began the change.
+    /// also if its predecessor began the change. One that is leaving itself hands over instead: it
+    /// could not see to it that those who stay know that it is not needed any more.
     pub(super) fn leave_joint(&mut self) {
-        if self.leads() && self.membership.is_joint() && !self.raft.raft.has_pending_conf() {
+        if !self.leads() || !self.membership.is_joint() || self.raft.raft.has_pending_conf() {
+            return;
+        }
+        if self.membership.get(self.id()).is_some_and(|(_, part)| part.votes()) {
             // If the log takes no proposals, it is tried again at the next event.
             drop(self.propose_change(NOBODY, &[], true));
+        } else if self.raft.raft.lead_transferee.is_none() {
+            self.transfer(None);
         }
     }
 

@@ -23,6 +23,7 @@ use raft::{GetEntriesContext, ProgressState, RawNode, StateRole};
 use remex_model::{Index, Membership, NodeId, Term};
 use slog::{Discard, Logger, o};
 
+use self::membership::Parting;
 use crate::conf::conf_state;
 use crate::contact::Contacts;
 use crate::intake::Intake;
@@ -70,6 +71,7 @@ pub struct Core {
     intake: Intake,
     reads: Reads,
     held: VecDeque<Held>,
+    parting: Parting,
     /// The last write that carries a term or vote and is not known to be synced.
     unsynced_vote: u64,
     /// The hard state as it was last given out to be written.
@@ -143,6 +145,7 @@ impl Core {
             intake: Intake::default(),
             reads: Reads::new(),
             held: VecDeque::new(),
+            parting: Parting { known: hard_state.commit.get(), ..Parting::default() },
             unsynced_vote: 0,
             written_hard_state: hard_state.to_raft(),
             latest_hard_state: hard_state.to_raft(),

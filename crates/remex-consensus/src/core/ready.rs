@@ -4,6 +4,7 @@ use raft::Ready;
 use raft::eraftpb::{self, MessageType};
 use remex_model::{Decoder, Index, ProposalId, Term};
 
+use super::membership::leaves;
 use super::{Core, Held};
 use crate::tail::Wanted;
 use crate::{Effect, Entry, EntryKind, FetchId, HardState, Message, RaftMessage};
@@ -32,7 +33,8 @@ impl Core {
     /// applying them need not wait for the write.
     fn ready(&mut self, mut ready: Ready, effects: &mut Vec<Effect>) {
         let mut messages = ready.take_messages();
-        if !self.leads_unsynced(&ready) {
+        let parting = self.takes_apart(ready.committed_entries());
+        if !self.leads_unsynced(&ready) && parting.is_none() && self.parting.entries.is_empty() {
             for message in std::mem::take(&mut messages) {
                 self.send_raft(message, effects);
             }
@@ -42,10 +44,10 @@ impl Core {
                 self.confirm_reads(u64::from_le_bytes(context), Index(state.index), effects);
             }
         }
-        self.apply(ready.take_committed_entries(), effects);
-
         let number = ready.number();
-        let must_sync = ready.must_sync();
+        let committed = ready.take_committed_entries();
+        self.apply_or_park(committed, parting, number, effects);
+        let must_sync = ready.must_sync() || parting.is_some();
         let entries = ready.take_entries();
         messages.extend(ready.take_persisted_messages());
         let hard_state = ready.hs().cloned();
@@ -136,6 +138,36 @@ impl Core {
                 self.send_raft(message, effects);
             }
         }
+        if self.parting.number <= number {
+            let parted = std::mem::take(&mut self.parting.entries);
+            self.apply(parted, effects);
+        }
+    }
+
+    /// Where in these committed entries a joint membership is left, unless it was known to be
+    /// committed when this run began.
+    fn takes_apart(&self, committed: &[eraftpb::Entry]) -> Option<usize> {
+        committed.iter().position(|entry| entry.index > self.parting.known && leaves(entry))
+    }
+
+    /// Applies committed entries. Those from the one on that leaves a joint membership wait until it
+    /// is synced here that it is committed: see `membership.rs`.
+    fn apply_or_park(
+        &mut self,
+        mut committed: Vec<eraftpb::Entry>,
+        parting: Option<usize>,
+        number: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.parting.entries.is_empty() {
+            self.parting.entries.append(&mut committed);
+        } else if let Some(at) = parting {
+            self.parting.entries = committed.split_off(at);
+        }
+        if parting.is_some() {
+            self.parting.number = number;
+        }
+        self.apply(committed, effects);
     }
 
     fn send_raft(&mut self, message: eraftpb::Message, effects: &mut Vec<Effect>) {

@@ -396,3 +396,51 @@ fn a_learner_forgets_a_leader_that_is_silent() {
     cluster.tick(5);
     assert_eq!(cluster.node(4).core.leadership().leader, Some(NodeId(leader)));
 }
+
+/// Found by the simulator (seed 334): of two voters one was removed and stopped; the other crashed,
+/// had not written down that the removal was committed, and waited for the removed one's vote for
+/// ever. At whichever write it crashes: if the other one has been told, it leads alone.
+#[test]
+fn who_stays_knows_that_it_is_alone_before_the_other_one_goes() {
+    let mut told = 0;
+    for synced in 0..12 {
+        let mut cluster = Cluster::new(2);
+        let stays = cluster.leader();
+        let goes = cluster.follower(stays);
+        cluster.tick(5);
+        cluster.slow = vec![NodeId(stays)];
+        assert_eq!(cluster.change(stays, vec![MemberChange::Remove(NodeId(goes))]), None);
+        for _ in 0..synced {
+            cluster.sync(stays);
+            cluster.tick(1);
+        }
+        if !cluster.node(goes).removed {
+            continue;
+        }
+        told += 1;
+        cluster.slow.clear();
+        cluster.cut = vec![NodeId(goes)];
+        cluster.restart(stays);
+        assert_eq!(cluster.leader(), stays, "after {synced} writes");
+        assert_eq!(cluster.parts(stays), voters(&[stays]));
+    }
+    assert!(told > 5, "it was told {told} times");
+}
+
+/// A leader that is leaving does not see the change to its end: who stays does, and knows of it.
+#[test]
+fn a_leader_that_is_removed_all_the_same_hands_over_in_the_middle() {
+    let mut cluster = Cluster::new(2);
+    let goes = cluster.leader();
+    let stays = cluster.follower(goes);
+    cluster.tick(5);
+    let remove = vec![MemberChange::Remove(NodeId(goes))];
+    assert_eq!(cluster.change_by(goes, remove, true), None);
+    cluster.tick(5);
+    assert_eq!(cluster.leader(), stays);
+    assert!(cluster.node(goes).removed);
+    cluster.cut = vec![NodeId(goes)];
+    cluster.restart(stays);
+    assert_eq!(cluster.leader(), stays);
+    assert_eq!(cluster.parts(stays), voters(&[stays]));
+}

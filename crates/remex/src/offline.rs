@@ -17,6 +17,7 @@ use remex_state::{Options, State};
 use crate::directory::{Directory, holds_anything, read_identity};
 use crate::identity::{Identity, Phase};
 use crate::log_writer::from_log;
+use crate::snapshots::Shelf;
 use crate::{Config, OpenError, parts, random, snapshots};
 
 /// Name of the snapshot that a recovery leaves in the data directory.
@@ -239,6 +240,7 @@ pub fn recover(data_dir: &Path) -> Result<Founded, OpenError> {
         Failed::Snapshot(error) => failed(&error),
     })?;
     // They hold nothing that the new cluster does not.
+    Shelf::open(directory.snapshots())?.discard_pending().map_err(|error| failed(&error))?;
     for path in [snapshot, recovering, data_dir.join("members")] {
         remove_if_there(&path).map_err(|error| failed(&error))?;
     }
@@ -313,6 +315,9 @@ fn replay(
     let failed = |error: &dyn std::fmt::Display| {
         OpenError::Recovery(format!("cannot read {}: {error}", directory.path().display()))
     };
+    // As any start would: the engine may be gone already for it.
+    let shelf = Shelf::open(directory.snapshots())?;
+    snapshots::install(directory, &shelf, cluster)?;
     let engine = LsmEngine::open(&directory.engine(), LsmOptions::default())
         .map_err(|error| failed(&error))?;
     let founded = (!founders.is_empty()).then(|| Membership::founded(founders));

@@ -38,11 +38,15 @@ impl Fetcher {
         Self { wanted: watch::Sender::new(None) }
     }
 
-    /// This node needs a snapshot that holds the effect of `index`; `from` has one.
+    /// This node needs a snapshot that holds the effect of `index`; `from` has one. The leader says
+    /// so again and again while it goes on, each time with a later index: what was asked for first
+    /// is as good, and only that can go on where it stopped.
     pub(crate) fn want(&self, from: NodeId, index: Index) {
         self.wanted.send_if_modified(|wanted| {
-            let changed = *wanted != Some((from, index));
-            *wanted = Some((from, index));
+            let changed = wanted.is_none_or(|(before, _)| before != from);
+            if changed {
+                *wanted = Some((from, index));
+            }
             changed
         });
     }
@@ -222,5 +226,20 @@ fn digest(path: &Path) -> io::Result<Sha256> {
             return Ok(hasher.finalize().into());
         }
         hasher.update(&chunk[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_first_stands_until_it_has_come_or_another_leads() {
+        let fetcher = Fetcher::new();
+        fetcher.want(NodeId(1), Index(10));
+        fetcher.want(NodeId(1), Index(11));
+        assert_eq!(*fetcher.wanted.borrow(), Some((NodeId(1), Index(10))));
+        fetcher.want(NodeId(2), Index(12));
+        assert_eq!(*fetcher.wanted.borrow(), Some((NodeId(2), Index(12))));
     }
 }

@@ -128,3 +128,23 @@ async fn the_leader_can_be_demoted_and_a_learner_cannot_lead() {
     fleet.until_voters(other, &TRIO).await;
     fleet.change(leader, MemberStep::Promote(leader.to_owned())).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_of_a_living_member_s_name_stops_rather_than_take_its_place_one_day() {
+    let mut fleet = Fleet::founded(&TRIO).await;
+    let (leader, [namesake, _]) = followers(&fleet);
+    let id = fleet.node(namesake).admin().node().id;
+    let peer_listen = super::free_addresses(1)[0].parse().expect("an address");
+    let data_dir = fleet.directory("impostor");
+    let impostor = Config { peer_listen, data_dir, ..fleet.config(namesake) };
+    let impostor = fleet.try_start(impostor).await.unwrap();
+    let fatal = impostor.failed().await.to_string();
+    assert!(fatal.contains(namesake) && fatal.contains("--name"), "{fatal}");
+
+    fleet.stop(namesake).await;
+    put(&fleet.service(leader), "key", "1").await;
+    fleet.start(namesake).await;
+    assert_eq!(value(&fleet.service(namesake), "key").await.as_deref(), Some("1"));
+    assert_eq!(fleet.node(namesake).admin().node().id, id);
+    fleet.until_voters(leader, &TRIO).await;
+}

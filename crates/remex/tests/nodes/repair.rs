@@ -313,3 +313,26 @@ async fn two_of_three_that_are_damaged_at_once_do_not_give_themselves_up() {
     }
     assert_eq!(fleet.node("n3").admin().node().id, kept, "it has never given itself up");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_survivor_that_crashed_in_the_middle_of_an_installation_is_recovered_with_it() {
+    let mut fleet = Fleet::founded(&["n1", "n2", "n3"]).await;
+    fleet.write_much("n1").await;
+    until_equal(&fleet, "n3", "much/0599", &"v".repeat(15_000)).await;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let mut source = fleet.node("n1").admin().snapshot(deadline).await.unwrap();
+    for name in ["n1", "n2", "n3"] {
+        fleet.kill(name);
+    }
+    // The engine is gone, and what is to take its place waits.
+    let directory = fleet.directory("n3");
+    let mut pending = fs::File::create(directory.join("snapshots").join("install")).unwrap();
+    std::io::copy(&mut source.read, &mut pending).unwrap();
+    fs::remove_dir_all(directory.join("engine")).unwrap();
+
+    let founded = offline::recover(&directory).unwrap();
+    assert!(founded.revision >= source.revision);
+    fleet.start("n3").await;
+    until_equal(&fleet, "n3", "much/0599", &"v".repeat(15_000)).await;
+    assert_eq!(fleet.view("n3").members.len(), 1);
+}

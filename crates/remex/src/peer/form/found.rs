@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use remex_model::{ClusterId, ErrorCode, Member, NodeId};
 
+use super::join::Asked;
 use super::{Former, Founded, deny};
 use crate::identity::Phase;
 use crate::peer::ask::{NoAnswer, QUICK, ask};
@@ -80,13 +81,12 @@ impl Former {
         }
     }
 
-    /// Looks round once and takes the next step on the way into a cluster. The same complaint is
-    /// not repeated while it lasts.
+    /// Looks round once and takes the next step on the way into a cluster.
     pub(super) async fn found_round(
         &self,
         addresses: &[String],
         expect: usize,
-        complaint: &mut String,
+        asked: &mut Asked,
     ) -> Result<(), OpenError> {
         let seen = self.look_round(addresses).await;
         let me = self.me().id;
@@ -98,14 +98,12 @@ impl Former {
                 let members = seen.values().filter(|(_, phase)| phase.cluster() == Some(only));
                 let addresses: Vec<String> =
                     members.map(|(member, _)| member.peer_address.clone()).collect();
-                return self
-                    .ask_round(addresses.iter(), Some(only), &Phase::Fresh, complaint)
-                    .await;
+                return self.ask_round(addresses.iter(), Some(only), &Phase::Fresh, asked).await;
             }
             let text = describe(&seen, expect, &others);
-            if text != *complaint {
+            if text != asked.complaint {
                 tracing::info!("{text}");
-                *complaint = text;
+                asked.complaint = text;
             }
             if !others.is_empty() {
                 return Ok(());

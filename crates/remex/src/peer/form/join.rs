@@ -2,7 +2,7 @@
 //! invited.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remex_model::{ClusterId, ErrorCode};
 
@@ -24,6 +24,48 @@ const JOIN_LIMIT: Duration = Duration::from_secs(15);
 /// How often a question is passed on to another node that is said to lead.
 const HOPS_MAX: usize = 4;
 
+/// How long a fresh node is told that a member of its name is alive before it believes it. A node
+/// that has lost its disk is told so for some seconds, because of its old self.
+const NAMESAKE: Duration = Duration::from_secs(10);
+
+/// Why a node is not taken in.
+#[derive(Debug)]
+struct NotYet {
+    reason: String,
+    /// Whether a member of this node's name is alive.
+    namesake: bool,
+}
+
+impl From<String> for NotYet {
+    fn from(reason: String) -> Self {
+        Self { reason, namesake: false }
+    }
+}
+
+/// What a node that asks has been told so far.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The last complaint: the same is not repeated while it lasts.
+    pub(super) complaint: String,
+    /// Since when it has been told of a living member of its name.
+    namesake: Option<Instant>,
+}
+
+impl Asked {
+    /// Notes whether the node was told of a living member of its name. The error is final: if it
+    /// went on asking, it would take that member's place the next time that one is away.
+    fn note_namesake(&mut self, told: Option<&NotYet>) -> Result<(), OpenError> {
+        let Some(told) = told else {
+            self.namesake = None;
+            return Ok(());
+        };
+        match self.namesake.get_or_insert_with(Instant::now).elapsed() > NAMESAKE {
+            true => Err(OpenError::Identity(told.reason.clone())),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Former {
     /// Waits until this node belongs to a cluster. A node that has come so far already goes on as
     /// what it is, whatever the settings say. Otherwise it founds a cluster with the other nodes of
@@ -38,7 +80,7 @@ impl Former {
         wait: bool,
     ) -> Result<Founded, OpenError> {
         self.follow_invitation()?;
-        let mut complaint = String::new();
+        let mut asked = Asked::default();
         loop {
             let mut entered = self.entered.subscribe();
             let phase = self.phase();
@@ -53,22 +95,22 @@ impl Former {
                 }
                 Phase::Returning { cluster, addresses: known } => {
                     let all = known.iter().chain(addresses);
-                    self.ask_round(all, Some(*cluster), &phase, &mut complaint).await?;
+                    self.ask_round(all, Some(*cluster), &phase, &mut asked).await?;
                     PAUSE
                 }
                 // Without a number it only finds out what became of the promise.
                 Phase::Promised { .. } => {
                     let expect = expect.unwrap_or(usize::MAX);
-                    self.found_round(addresses, expect, &mut complaint).await?;
+                    self.found_round(addresses, expect, &mut asked).await?;
                     found::PAUSE
                 }
                 Phase::Fresh => match expect {
                     Some(expect) => {
-                        self.found_round(addresses, expect, &mut complaint).await?;
+                        self.found_round(addresses, expect, &mut asked).await?;
                         found::PAUSE
                     }
                     None if !addresses.is_empty() => {
-                        self.ask_round(addresses.iter(), None, &phase, &mut complaint).await?;
+                        self.ask_round(addresses.iter(), None, &phase, &mut asked).await?;
                         PAUSE
                     }
                     None if !wait => return self.found_alone(),
@@ -80,16 +122,16 @@ impl Former {
         }
     }
 
-    /// Asks one after the other to be taken in, until one does. The same complaint is not repeated
-    /// while it lasts.
+    /// Asks one after the other to be taken in, until one does. A fresh node gives up once it is
+    /// certain that another node bears its name.
     pub(super) async fn ask_round(
         &self,
         addresses: impl Iterator<Item = &String>,
         only: Option<ClusterId>,
         phase: &Phase,
-        complaint: &mut String,
+        asked: &mut Asked,
     ) -> Result<(), OpenError> {
-        let mut reasons = Vec::new();
+        let mut refusals = Vec::new();
         for address in addresses.filter(|address| **address != self.peer_address) {
             match self.ask_in(address, only).await {
                 Ok(cluster) => {
@@ -99,19 +141,26 @@ impl Former {
                     }
                     return Ok(());
                 }
-                Err(reason) => reasons.push(format!("{address}: {reason}")),
+                Err(refusal) => {
+                    let reason = format!("{address}: {}", refusal.reason);
+                    refusals.push(NotYet { reason, ..refusal });
+                }
             }
         }
+        let reasons: Vec<&str> = refusals.iter().map(|refusal| &*refusal.reason).collect();
         let text = reasons.join("; ");
-        if text != *complaint {
+        if text != asked.complaint {
             tracing::warn!(reason = %text, "cannot join yet; keeps asking");
-            *complaint = text;
+            asked.complaint = text;
         }
-        Ok(())
+        if *phase != Phase::Fresh {
+            return Ok(());
+        }
+        asked.note_namesake(refusals.iter().find(|refusal| refusal.namesake))
     }
 
     /// Asks to be taken in at an address; if the leader is elsewhere, there.
-    async fn ask_in(&self, address: &str, only: Option<ClusterId>) -> Result<ClusterId, String> {
+    async fn ask_in(&self, address: &str, only: Option<ClusterId>) -> Result<ClusterId, NotYet> {
         let mut address = address.to_owned();
         for _ in 0..HOPS_MAX {
             let question = Question::Join { member: self.me(), cluster: only };
@@ -124,15 +173,17 @@ impl Former {
                 Reply::Elsewhere { address: leader } => address = leader,
                 Reply::Denied(error) => {
                     let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                    return Err(match error.code {
+                    let reason = match error.code {
                         ErrorCode::NotReady => format!("{}{hint}", error.detail),
                         _ => format!("refused: {}{hint}", error.detail),
-                    });
+                    };
+                    let namesake = error.code == ErrorCode::MemberExists;
+                    return Err(NotYet { reason, namesake });
                 }
-                other => return Err(format!("it answered with {other:?}")),
+                other => return Err(format!("it answered with {other:?}").into()),
             }
         }
-        Err("the members do not agree on who leads".to_owned())
+        Err("the members do not agree on who leads".to_owned().into())
     }
 }
 

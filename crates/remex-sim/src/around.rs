@@ -1,13 +1,13 @@
 //! Everything around the nodes: time, network, chance, the judge, the record.
 
 use remex_consensus::Effect;
-use remex_model::Index;
+use remex_model::{Membership, NodeId};
 
 use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::judge::Judge;
 use crate::network::{Network, Packet};
-use crate::node::{Answer, Call, Caller, Inside};
+use crate::node::{Answer, Call, Caller, Inside, Refusal};
 use crate::plant::Plant;
 use crate::queue::Queue;
 use crate::selves::Selves;
@@ -35,6 +35,16 @@ pub(crate) enum Happening {
     PowerCut { node: usize, run: u64 },
     /// A node that is down comes up.
     Restart { node: usize },
+    /// A node that is no member yet asks to be taken in.
+    Ask { node: usize },
+    /// It is told that it was.
+    TakenIn { node: usize, id: NodeId },
+    /// A peer refused a process, for good.
+    Refused { node: usize, run: u64, refusal: Refusal },
+    /// The next piece of a snapshot comes in, if that run still fetches one.
+    Fetch { node: usize, run: u64 },
+    /// A clock goes as it should again.
+    ClockAgain { node: usize },
     /// A full disk has space again.
     SpaceAgain { node: usize },
     /// Load and faults end.
@@ -56,8 +66,8 @@ pub(crate) struct Around {
     pub(crate) selves: Selves,
     pub(crate) settings: Settings,
     pub(crate) plant: Option<Plant>,
-    /// Nobody will be asked for entries up to here: they may be trimmed.
-    pub(crate) dispensable: Index,
+    /// What the cluster was founded with.
+    pub(crate) founding: Membership,
     /// Whether load and faults are over.
     pub(crate) calm: bool,
     /// Empty between turns; a turn's effects are put here, so that their memory is used again.

@@ -88,8 +88,72 @@ coverage! {
     slow_disks,
     /// Clocks that jumped.
     clock_jumps,
+    /// Clocks that went too fast or too slow for a while.
+    clock_rates,
+    /// Links that were slow for a while.
+    slow_links,
+    /// Nodes told that nobody listens at a peer's address any more.
+    peers_gone,
     /// Leaders asked to hand over.
     hand_overs,
+    /// Disks that were lost.
+    disks_lost,
+    /// Disks that were put back from a copy.
+    disks_put_back,
+    /// Of these, those that were noticed.
+    old_disks_noticed,
+    /// Bits of a log that flipped.
+    rotten_logs,
+    /// Blocks of a log that were written to the wrong place.
+    misdirected_writes,
+    /// Of both, those that were found.
+    rotten_logs_noticed,
+    /// Engines that were damaged.
+    rotten_engines,
+    /// Of these, those that were found.
+    rotten_engines_noticed,
+    /// Nodes that came back as somebody new.
+    new_selves,
+    /// Changes of the membership that were asked for.
+    changes_asked,
+    /// Changes that were applied.
+    changes_applied,
+    /// Changes that did not fit when they were applied.
+    changes_misfitted,
+    /// Changes refused by a node that does not lead.
+    changes_by_no_leader,
+    /// Changes refused because another one was under way.
+    changes_in_progress,
+    /// Changes refused because they were about the leader.
+    changes_of_the_leader,
+    /// Changes refused because no majority could have been reached.
+    changes_without_quorum,
+    /// Changes refused because they did not fit.
+    changes_invalid,
+    /// Nodes that were taken in.
+    taken_in,
+    /// Removed nodes that came to their end.
+    removed_nodes_ended,
+    /// Processes that peers refused.
+    processes_refused,
+    /// Snapshots that were made.
+    snapshots_made,
+    /// Pieces of snapshots that were fetched.
+    snapshot_pieces,
+    /// Fetches that found no source.
+    fetches_cut_off,
+    /// Snapshots that went on where they had stopped, after an interruption.
+    snapshots_resumed,
+    /// Snapshots of which a crash had damaged the beginning.
+    snapshots_damaged,
+    /// Runs that ended to install a snapshot.
+    installs_begun,
+    /// Snapshots that were installed.
+    snapshots_installed,
+    /// Power cuts in the middle of installing one.
+    crashes_in_installing,
+    /// Logs that were emptied behind a snapshot.
+    logs_emptied,
     /// Forwards sent again.
     forwards_retried,
     /// Forwards that the leader refused.

@@ -21,6 +21,8 @@ pub(crate) struct Packet {
     pub(crate) to: usize,
     pub(crate) sender: NodeId,
     pub(crate) receiver: NodeId,
+    /// The run of the sender's process.
+    pub(crate) run: u64,
     /// Position on its link, to notice that it was overtaken; the network sets it.
     pub(crate) number: u64,
     pub(crate) bytes: Bytes,
@@ -36,6 +38,9 @@ struct Link {
     last_at_us: u64,
     /// Nothing passes before this moment.
     cut_until_us: u64,
+    /// Before this moment everything takes so much longer.
+    slow_until_us: u64,
+    slower_us: u64,
     remembered: VecDeque<Packet>,
 }
 
@@ -121,6 +126,7 @@ impl Network {
         let at = now_us + self.settings.latency_us + jitter;
         let overtaking = self.settings.overtaking;
         let link = self.link(from, to);
+        let at = if link.slow_until_us > now_us { at + link.slower_us } else { at };
         link.last_at_us = link.last_at_us.max(at);
         if overtaking { at } else { link.last_at_us }
     }
@@ -154,10 +160,21 @@ impl Network {
         link.cut_until_us = link.cut_until_us.max(until_us);
     }
 
+    /// Until then everything from one node to another takes so much longer.
+    pub(crate) fn slow_down(&mut self, from: usize, to: usize, slower_us: u64, until_us: u64) {
+        let link = self.link(from, to);
+        (link.slower_us, link.slow_until_us) = (slower_us, until_us);
+    }
+
+    /// How long a step of a transfer takes that is no message, in both directions.
+    pub(crate) fn round_trip(&mut self) -> u64 {
+        2 * self.settings.latency_us + self.dice.between(0, self.settings.jitter_us)
+    }
+
     /// Ends every cut and every misbehavior: from now on messages come soon and in order.
     pub(crate) fn heal(&mut self) {
         for link in &mut self.links {
-            link.cut_until_us = 0;
+            (link.cut_until_us, link.slow_until_us) = (0, 0);
         }
         self.settings.latency_us = self.settings.latency_us.min(1_000);
         self.settings.jitter_us = self.settings.jitter_us.min(1_000);

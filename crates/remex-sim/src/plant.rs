@@ -30,11 +30,28 @@ pub enum Plant {
     SessionReused,
     /// The log is trimmed up to what is applied, not to what is in the engine.
     TrimmedTooFar,
+    /// A node that restarts takes every learner for a voter.
+    LearnerCounts,
+    /// What a write says about what is committed never reaches the log, so that a joint membership
+    /// that was left may not be known any more.
+    CommitNotKept,
+    /// A snapshot comes without the memory of request keys.
+    RequestsLeftOut,
+    /// A snapshot comes with the members that the cluster was founded with.
+    SnapshotOfOtherMembers,
+    /// A snapshot that is installed empties the log even if it reaches further.
+    SnapshotForgetsTail,
+    /// A node whose disk went back in time is admitted by its peers.
+    OldDiskAdmitted,
+    /// A node whose disk was lost comes back as who it was.
+    WipedKeepsId,
+    /// A removed node is not told so by those who know.
+    RemovedNotTold,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 18] = [
         Self::FollowerAcksUnsynced,
         Self::LeaderCountsUnsynced,
         Self::VoteNotSynced,
@@ -45,6 +62,14 @@ impl Plant {
         Self::TailCutTooFar,
         Self::SessionReused,
         Self::TrimmedTooFar,
+        Self::LearnerCounts,
+        Self::CommitNotKept,
+        Self::RequestsLeftOut,
+        Self::SnapshotOfOtherMembers,
+        Self::SnapshotForgetsTail,
+        Self::OldDiskAdmitted,
+        Self::WipedKeepsId,
+        Self::RemovedNotTold,
     ];
 
     /// Its name on the command line.
@@ -61,6 +86,14 @@ impl Plant {
             Self::TailCutTooFar => "tail-cut-too-far",
             Self::SessionReused => "session-reused",
             Self::TrimmedTooFar => "trimmed-too-far",
+            Self::LearnerCounts => "learner-counts",
+            Self::CommitNotKept => "commit-not-kept",
+            Self::RequestsLeftOut => "requests-left-out",
+            Self::SnapshotOfOtherMembers => "snapshot-of-other-members",
+            Self::SnapshotForgetsTail => "snapshot-forgets-tail",
+            Self::OldDiskAdmitted => "old-disk-admitted",
+            Self::WipedKeepsId => "wiped-keeps-id",
+            Self::RemovedNotTold => "removed-not-told",
         }
     }
 

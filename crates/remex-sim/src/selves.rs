@@ -1,41 +1,69 @@
 //! Who lives where.
 //!
 //! A *place* is a machine: its disk, its links and its clock, named by a position that it has for
-//! the whole run. A *self* is what consensus knows: a node id. A place has one self at a time, and
-//! a self has one place for ever: a machine whose disk is lost comes back as another self. Ids are
-//! dealt in order from 1 on, so that what is kept for each self fits a [`ByNode`].
+//! the whole run. A *self* is what consensus knows: a node id. A place has at most one self at a
+//! time, and a self has one place for ever: a machine whose disk is lost comes back as another self.
+//! Ids are dealt in order from 1 on, so that what is kept for each self fits a [`ByNode`].
 
 use std::ops::{Index, IndexMut};
 
-use remex_model::NodeId;
+use remex_model::{Incarnation, Member, NodeId};
 
 /// The self of every place, and the place of every self.
 #[derive(Debug)]
 pub(crate) struct Selves {
-    current: Vec<NodeId>,
+    current: Vec<Option<NodeId>>,
     places: ByNode<usize>,
 }
 
 impl Selves {
-    /// As many places, each with its first self.
-    pub(crate) fn new(places: usize) -> Self {
-        let current = (1..).map(NodeId).take(places).collect();
-        Self { current, places: ByNode((0..places).collect()) }
+    /// So many places; the first `founders` of them have a self.
+    pub(crate) fn new(founders: usize, places: usize) -> Self {
+        let mut current: Vec<_> = (1..).map(NodeId).map(Some).take(founders).collect();
+        current.resize(places, None);
+        Self { current, places: ByNode((0..founders).collect()) }
     }
 
     /// Who lives at a place now.
-    pub(crate) fn at(&self, place: usize) -> NodeId {
+    pub(crate) fn at(&self, place: usize) -> Option<NodeId> {
         self.current[place]
     }
 
-    /// Who lives at any place now.
-    pub(crate) fn all(&self) -> impl Iterator<Item = NodeId> {
-        self.current.iter().copied()
+    /// The places at which somebody lives.
+    pub(crate) fn inhabited(&self) -> Vec<usize> {
+        (0..self.current.len()).filter(|&place| self.current[place].is_some()).collect()
     }
 
     /// Where a self lives, or lived.
     pub(crate) fn place(&self, id: NodeId) -> usize {
         self.places[id]
+    }
+
+    /// Somebody new lives at a place from now on.
+    pub(crate) fn settle(&mut self, place: usize) -> NodeId {
+        self.places.push(place);
+        let id = NodeId(self.places.len() as u64);
+        self.current[place] = Some(id);
+        id
+    }
+
+    /// Nobody lives at a place any more.
+    pub(crate) fn leave(&mut self, place: usize) {
+        self.current[place] = None;
+    }
+
+    /// A self as the cluster is told of it: the name is that of its place, which is how a new self
+    /// takes the place of an old one.
+    pub(crate) fn member(&self, id: NodeId, promote: bool) -> Member {
+        let place = self.place(id);
+        Member {
+            id,
+            incarnation: Incarnation(id.get()),
+            name: format!("n{place}"),
+            peer_address: format!("n{place}:1"),
+            client_url: String::new(),
+            promote,
+        }
     }
 }
 
@@ -47,6 +75,11 @@ impl<T> ByNode<T> {
     /// For the first `count` selves.
     pub(crate) fn new(count: usize, make: impl FnMut() -> T) -> Self {
         Self(std::iter::repeat_with(make).take(count).collect())
+    }
+
+    /// For the next self.
+    pub(crate) fn push(&mut self, one: T) {
+        self.0.push(one);
     }
 
     pub(crate) fn len(&self) -> usize {

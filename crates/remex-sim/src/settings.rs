@@ -11,7 +11,10 @@ use crate::dice::{Dice, PerMyriad};
 /// The settings of one run. Times are in microseconds unless they say otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) nodes: usize,
+    /// Nodes that found the cluster.
+    pub(crate) founders: usize,
+    /// All machines, those on which nobody lives at first among them.
+    pub(crate) places: usize,
     pub(crate) clients: usize,
     pub(crate) keys: usize,
     /// How long load and faults last.
@@ -21,6 +24,12 @@ pub(crate) struct Settings {
     pub(crate) value_bytes_max: usize,
     pub(crate) request_keys: bool,
     pub(crate) retention: Retention,
+    /// Bytes of the log that are kept for followers that are behind.
+    pub(crate) keep_bytes: u64,
+    /// Pieces in which a snapshot is fetched.
+    pub(crate) snapshot_pieces: usize,
+    /// Ticks between two times that a node writes down what it knows of the others' disks.
+    pub(crate) remember_ticks: u64,
     pub(crate) network: NetworkSettings,
     pub(crate) disk: DiskSettings,
     pub(crate) core: CoreSettings,
@@ -60,6 +69,7 @@ pub(crate) struct CoreSettings {
     pub(crate) election_ticks: usize,
     pub(crate) heartbeat_ticks: usize,
     pub(crate) retry_ticks: u64,
+    pub(crate) snapshot_retry_ticks: u64,
     pub(crate) entry_bytes_max: usize,
     pub(crate) message_bytes_max: u64,
     pub(crate) inflight_messages_max: usize,
@@ -81,6 +91,8 @@ pub(crate) struct FaultSettings {
     pub(crate) cut_new_leader: PerMyriad,
     /// Probability that a node loses its power just before or behind a sync.
     pub(crate) cut_at_sync: PerMyriad,
+    /// Probability that a node loses its power when it has applied a joint membership.
+    pub(crate) cut_in_change: PerMyriad,
 }
 
 /// A kind of fault.
@@ -97,11 +109,23 @@ pub(crate) enum Fault {
     Pause,
     SlowDisk,
     ClockJump,
+    ClockRate,
+    SlowLink,
     HandOver,
+    /// Somebody adds, removes, promotes or demotes a member.
+    Change,
+    /// A disk is lost with all that is on it.
+    EmptyDisk,
+    /// A disk is copied; a disk is put back from a copy.
+    OldDisk,
+    /// A bit flips where nobody looks at the moment.
+    Rot,
+    /// A write went to the wrong place.
+    MisdirectedWrite,
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 19] = [
         Self::PowerCut,
         Self::PowerCutOfAll,
         Self::PowerCutInWriting,
@@ -113,19 +137,28 @@ impl Fault {
         Self::Pause,
         Self::SlowDisk,
         Self::ClockJump,
+        Self::ClockRate,
+        Self::SlowLink,
         Self::HandOver,
+        Self::Change,
+        Self::EmptyDisk,
+        Self::OldDisk,
+        Self::Rot,
+        Self::MisdirectedWrite,
     ];
 }
 
 impl Settings {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        let nodes = dice.pick(&[1, 3, 3, 3, 3, 3, 5, 5]);
+        let founders = dice.pick(&[1, 1, 3, 3, 3, 3, 3, 5]);
+        let spare = dice.pick(&[0, 1, 1, 2]);
         let value_bytes_max = dice.pick(&[16, 16, 200, 2_000]);
         // The smallest segment takes entries of 4 KiB, a batch of long values has more.
         let segments: &[u64] = if value_bytes_max > 1_000 { &[32, 64] } else { &[16, 16, 32, 128] };
         let segment_bytes = dice.pick(segments) * 1024;
         Self {
-            nodes,
+            founders,
+            places: founders + spare,
             clients: dice.pick(&[1, 2, 4, 8]),
             keys: dice.pick(&[1, 2, 4, 8]),
             // Few runs are long: most of what goes wrong goes wrong early.
@@ -138,6 +171,9 @@ impl Settings {
                 history_bytes_max: dice.pick(&[0, 1_000, 1_000_000]),
                 history_age_ms: dice.pick(&[0, 1_000, 1_000_000]),
             },
+            keep_bytes: dice.pick(&[0, 0, 20_000, 200_000]),
+            snapshot_pieces: dice.pick(&[1, 3, 10]),
+            remember_ticks: dice.pick(&[4, 20, 200]),
             network: NetworkSettings::draw(dice),
             disk: DiskSettings::draw(dice, segment_bytes),
             core: CoreSettings::draw(dice),
@@ -182,6 +218,7 @@ impl CoreSettings {
             election_ticks: dice.pick(&[10, 20, 20]),
             heartbeat_ticks: dice.pick(&[1, 2, 2, 4]),
             retry_ticks: dice.pick(&[1, 6, 6, 12]),
+            snapshot_retry_ticks: dice.pick(&[1, 10, 20]),
             entry_bytes_max: dice.pick(&[1, 100, 1_000, 3_000]),
             message_bytes_max,
             inflight_messages_max: dice.pick(&[1, 2, 8, 64]),
@@ -201,6 +238,7 @@ impl FaultSettings {
             kinds,
             cut_new_leader: dice.pick(&[0, 0, 1_000, 4_000]),
             cut_at_sync: dice.pick(&[0, 0, 10, 100]),
+            cut_in_change: dice.pick(&[0, 0, 1_000, 3_000]),
         }
     }
 }

@@ -80,6 +80,14 @@ impl Client {
         Self { part, ..Self::load(number, dice) }
     }
 
+    /// The node that this client looks at, if it is a probe.
+    pub(crate) fn probes(&self) -> Option<usize> {
+        match self.part {
+            Part::Load => None,
+            Part::Probe { node, .. } => Some(node),
+        }
+    }
+
     /// Whether a probe still has something to show.
     pub(crate) fn is_waiting(&self) -> bool {
         match self.part {
@@ -107,9 +115,11 @@ impl Client {
 
     /// Sends the operation to a node.
     fn try_it(&mut self, around: &mut Around) {
-        let nodes = around.settings.nodes;
         let node = match self.part {
-            Part::Load => self.dice.below(nodes),
+            Part::Load => {
+                let places = around.selves.inhabited();
+                places[self.dice.below(places.len())]
+            }
             Part::Probe { node, .. } => node,
         };
         let operation = self.current.as_mut().expect("an operation is under way");

@@ -20,6 +20,10 @@ impl Ledger {
         self.committed.get(index)
     }
 
+    pub(crate) fn stamps(&self) -> &Stamps {
+        &self.committed
+    }
+
     /// The last committed entry of a term before this one; terms never fall along the log.
     pub(crate) fn last_before(&self, term: Term) -> Index {
         self.committed.last_before(term)

@@ -13,6 +13,8 @@ mod exactly_once;
 mod leader_completeness;
 mod ledger;
 mod log_matching;
+mod lost_disks;
+mod memberships;
 mod never_back;
 mod promises_are_synced;
 mod quorum_durability;
@@ -20,11 +22,15 @@ mod shadow_log;
 mod state_machine_safety;
 mod synced_survives;
 
-use remex_consensus::{Entry, HardState, Leadership, Message, Role};
-use remex_model::{Index, NodeId, Outcome, ProposalId, Revision};
+use std::sync::Arc;
+
+use remex_consensus::{Entry, EntryKind, HardState, Leadership, Message, Role};
+use remex_model::{Index, Membership, NodeId, Outcome, ProposalId, Revision, Term};
 
 pub(crate) use self::acknowledged::Acknowledged;
 pub(crate) use self::ledger::Ledger;
+pub(crate) use self::lost_disks::LostDisks;
+pub(crate) use self::memberships::Memberships;
 pub(crate) use self::shadow_log::{ShadowLog, Stamp};
 
 use self::election_safety::ElectionSafety;
@@ -40,6 +46,8 @@ use crate::violation::Check;
 pub(crate) struct Judge {
     pub(crate) logs: ByNode<ShadowLog>,
     pub(crate) ledger: Ledger,
+    pub(crate) disks: LostDisks,
+    pub(crate) memberships: Memberships,
     elections: ElectionSafety,
     matching: LogMatching,
     machine: StateMachineSafety,
@@ -49,17 +57,91 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(founding: Membership) -> Self {
+        let nodes = founding.len();
         Self {
             logs: ByNode::new(nodes, ShadowLog::default),
             ledger: Ledger::default(),
-            elections: ElectionSafety::new(nodes),
+            disks: LostDisks::default(),
+            memberships: Memberships::new(founding),
+            elections: ElectionSafety::default(),
             matching: LogMatching::default(),
             machine: StateMachineSafety::default(),
             once: ExactlyOnce::default(),
             back: NeverBack::new(nodes),
             acknowledged: Acknowledged::default(),
         }
+    }
+
+    /// There is another self, with nothing in its log.
+    pub(crate) fn born(&mut self) {
+        self.logs.push(ShadowLog::empty());
+        self.back.push();
+    }
+
+    /// Whatever a node had is lost, and it is never to be heard of again but by what it has said
+    /// already: so its account is kept as it is.
+    pub(crate) fn gone(&mut self, node: NodeId) {
+        self.disks.lose(node);
+        self.logs[node].is_gone = true;
+    }
+
+    /// From its next run on, a node goes by an older disk.
+    pub(crate) fn disk_goes_back(&mut self, node: NodeId, run: u64) {
+        self.disks.go_back(node, run);
+        self.logs[node].is_old = true;
+    }
+
+    /// A node says that its own disk has lost something.
+    pub(crate) fn finds_old_disk(&self, node: NodeId, reason: &str) -> Check {
+        match self.disks.is_old(node) {
+            true => Ok(()),
+            false => Err(("fatal", format!("node {node} takes its disk for an old one: {reason}"))),
+        }
+    }
+
+    /// A node has taken a message in.
+    pub(crate) fn heard(&self, from: NodeId, run: u64, message: &Message) -> Check {
+        self.disks.heard(from, run, message)
+    }
+
+    /// A node is about to empty its log behind an entry whose effect its engine holds.
+    pub(crate) fn emptying(&mut self, node: NodeId, index: Index, vote: (u64, u64)) {
+        let (term, vote) = (Term(vote.0), (vote.1 != 0).then_some(NodeId(vote.1)));
+        self.logs[node].emptying = Some(HardState { term, vote, commit: index });
+    }
+
+    /// A node has installed a snapshot: the state at this entry.
+    pub(crate) fn installed(
+        &mut self,
+        node: NodeId,
+        index: Index,
+        term: Term,
+        state_hash: u64,
+        membership: &Membership,
+    ) -> Check {
+        if self.ledger.get(index).is_none_or(|stamp| stamp.term != term) {
+            let detail = format!("node {node} installs a state at entry {index} of term {term}");
+            return Err(("state_machine_safety", detail));
+        }
+        self.memberships.check(node, index, membership)?;
+        self.machine.check_state(node, index, state_hash).map(|_| ())
+    }
+
+    /// A core has begun with this much applied.
+    pub(crate) fn started(&mut self, node: NodeId, applied: Index) {
+        self.back.restarted(node, applied);
+    }
+
+    /// Whether some log holds a change of the membership that nobody has applied.
+    pub(crate) fn is_changing(&self) -> bool {
+        let applied = self.machine.last();
+        self.logs.iter().any(|log| !log.is_gone && log.all.changes_behind(applied))
+    }
+
+    /// Whether this node is the only one that votes.
+    fn is_alone(&self, node: NodeId) -> bool {
+        self.memberships.latest().voters().eq([node])
     }
 
     /// A core hands a write to its driver.
@@ -102,12 +184,15 @@ impl Judge {
         first: Index,
         stamps: &[Stamp],
     ) -> Check {
-        synced_survives::check(node, &self.logs[node], hard_state, first, stamps)?;
-        self.logs[node].recover(hard_state, first, stamps);
-        if self.logs.len() == 1 {
+        let log = &mut self.logs[node];
+        log.begin_anew(first, &self.ledger);
+        if !log.is_old {
+            synced_survives::check(node, log, hard_state, first, stamps)?;
+        }
+        log.recover(hard_state, first, stamps, &self.ledger);
+        if self.is_alone(node) {
             self.matching.forget_behind(self.logs[node].synced_last());
         }
-        self.back.restarted(node);
         Ok(())
     }
 
@@ -116,14 +201,15 @@ impl Judge {
         if now.role != Role::Leader {
             return Ok(());
         }
-        self.elections.check(node, run, now.term)?;
+        let alone = self.is_alone(node);
+        self.elections.check(node, run, now.term, alone)?;
         leader_completeness::check(node, &self.logs[node], now.term, &self.ledger)
     }
 
     /// An entry is about to be applied on a node.
-    pub(crate) fn applying(&mut self, node: NodeId, entry: &Entry) -> Check {
+    pub(crate) fn applying(&mut self, node: NodeId, entry: &Entry, leads: bool) -> Check {
         let stamp = Stamp::of(entry);
-        self.committed(node, entry.index)?;
+        self.committed(node, entry.index, leads)?;
         applied_is_synced::check(node, &self.logs[node], entry.index, stamp)?;
         state_machine_safety::check_entry(node, &self.ledger, entry.index, stamp)
     }
@@ -137,11 +223,21 @@ impl Judge {
         state_hash: u64,
     ) -> Result<bool, crate::violation::Broken> {
         let first = self.machine.check_state(node, entry.index, state_hash)?;
-        if first {
+        if first && entry.kind == EntryKind::Data {
             self.once.check(entry, outcomes)?;
             self.acknowledged.applied(entry.index, outcomes);
         }
         Ok(first)
+    }
+
+    /// An entry that changes the membership was applied on a node, and led to this.
+    pub(crate) fn membership(
+        &mut self,
+        node: NodeId,
+        index: Index,
+        membership: &Arc<Membership>,
+    ) -> Check {
+        self.memberships.applied(node, index, membership)
     }
 
     /// A node tells a client what came of its write.
@@ -155,36 +251,31 @@ impl Judge {
         self.acknowledged.check(node, id, outcome, applied)
     }
 
-    /// A node's turn is over: how far it is now.
-    pub(crate) fn turn_ended(&mut self, node: NodeId, now: Standing) -> Check {
-        self.back.check(node, now)?;
-        self.committed(node, now.commit)
+    /// A node's turn is over: how far it is now, and whether it leads.
+    pub(crate) fn turn_ended(&mut self, node: NodeId, now: Standing, leads: bool) -> Check {
+        self.committed(node, now.commit, leads)?;
+        self.back.check(node, now)
     }
 
-    /// A node takes its log for committed up to here.
-    fn committed(&mut self, node: NodeId, commit: Index) -> Check {
+    /// A node takes its log for committed up to here. A leader counts by what it had applied
+    /// before its turn or applied in it. If another node is the first that is known to commit,
+    /// the leader ended in the middle of its turn, and may have been one change behind.
+    fn committed(&mut self, node: NodeId, commit: Index, leads: bool) -> Check {
+        let mut since = self.back.applied(node);
+        if !leads {
+            since = self.memberships.change_before(since);
+        }
+        let memberships = &self.memberships;
         self.ledger.extend(node, &self.logs[node], commit, |index, stamp| {
-            quorum_durability::check_commit(index, stamp, &self.logs)
+            quorum_durability::check_commit(index, stamp, &self.logs, memberships, since)
         })
-    }
-
-    /// The last entry that is committed and synced on every node.
-    pub(crate) fn synced_everywhere(&self) -> Index {
-        let agreed = |log: &ShadowLog| {
-            let mut last = log.synced_last().min(self.ledger.last());
-            while last > Index(0) && log.synced.get(last) != self.ledger.get(last) {
-                last = Index(last.get() - 1);
-            }
-            last
-        };
-        self.logs.iter().map(agreed).min().unwrap_or_default()
     }
 }
 
 /// How far a node is, as it says itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    pub(crate) term: remex_model::Term,
+    pub(crate) term: Term,
     pub(crate) commit: Index,
     pub(crate) applied: Index,
     pub(crate) revision: Revision,

@@ -1,7 +1,7 @@
 //! Term, commit index, applied index and revision of a node never go back while it runs (Raft
 //! paper, figure 2: "increases monotonically"; revisions: etcd's guarantee).
 
-use remex_model::NodeId;
+use remex_model::{Index, NodeId};
 
 use super::Standing;
 use crate::selves::ByNode;
@@ -32,7 +32,16 @@ impl NeverBack {
         }
     }
 
-    pub(crate) fn restarted(&mut self, node: NodeId) {
-        self.0[node] = Standing::default();
+    /// How far a node had applied the log at its last turn.
+    pub(crate) fn applied(&self, node: NodeId) -> Index {
+        self.0[node].applied
+    }
+
+    pub(crate) fn push(&mut self) {
+        self.0.push(Standing::default());
+    }
+
+    pub(crate) fn restarted(&mut self, node: NodeId, applied: Index) {
+        self.0[node] = Standing { applied, ..Standing::default() };
     }
 }

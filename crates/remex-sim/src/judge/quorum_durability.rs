@@ -4,20 +4,36 @@
 use remex_model::{Index, NodeId};
 
 use super::ledger::Ledger;
+use super::memberships::{Memberships, majority};
 use super::shadow_log::{ShadowLog, Stamp};
 use crate::selves::ByNode;
 use crate::violation::Check;
 
 const NAME: &str = "quorum_durability";
 
-/// An entry is committed now.
-pub(crate) fn check_commit(index: Index, stamp: Stamp, logs: &ByNode<ShadowLog>) -> Check {
-    let synced = logs.iter().filter(|log| log.synced.get(index) == Some(stamp)).count();
-    if synced * 2 > logs.len() {
+/// An entry is committed now, by a node that has applied everything up to `since`. The membership
+/// by which a leader counts is the one that it has applied.
+pub(crate) fn check_commit(
+    index: Index,
+    stamp: Stamp,
+    logs: &ByNode<ShadowLog>,
+    memberships: &Memberships,
+    since: Index,
+) -> Check {
+    let synced = |node: NodeId| logs[node].has_synced(index, stamp);
+    if memberships.between(since, index).any(|membership| majority(membership, synced)) {
         return Ok(());
     }
-    let nodes = logs.len();
-    Err((NAME, format!("entry {index} is committed, but synced on {synced} of {nodes} nodes")))
+    let on: Vec<u64> = (1..=logs.len() as u64).filter(|&id| synced(NodeId(id))).collect();
+    let (voters, old): (Vec<_>, Vec<_>) = {
+        let latest = memberships.latest();
+        (latest.voters().collect(), latest.old_voters().collect())
+    };
+    let detail = format!(
+        "entry {index} is committed, but synced on nodes {on:?} alone; {voters:?} vote, {old:?} \
+         voted"
+    );
+    Err((NAME, detail))
 }
 
 /// Writes are about to be synced: none may take a committed entry away.

@@ -25,6 +25,11 @@ pub(crate) fn check_entry(node: NodeId, ledger: &Ledger, index: Index, stamp: St
 }
 
 impl StateMachineSafety {
+    /// The last entry that any node has applied.
+    pub(crate) fn last(&self) -> Index {
+        Index(FOUNDING.0.get() + self.0.len() as u64)
+    }
+
     /// A node has applied everything up to this entry. True if it is the first that has.
     pub(crate) fn check_state(
         &mut self,

@@ -11,8 +11,10 @@ const NAME: &str = "synced_survives";
 
 /// A node comes up with these entries from `first` on, and this hard state. They must be what
 /// was synced, or that with some of the later writes, oldest first; of the last of these the
-/// hard state and the cut may be there without the entries, or with some of them. The commit
-/// index in a hard state is a hint and not compared.
+/// hard state and the cut may be there without the entries, or with some of them.
+///
+/// The commit index is part of that: whoever has an entry knows after a crash, too, what came with
+/// it as committed, and joint consensus rests on it (`remex_consensus`, `core/membership.rs`).
 pub(crate) fn check(
     node: NodeId,
     log: &ShadowLog,
@@ -26,15 +28,19 @@ pub(crate) fn check(
         return Err((NAME, format!("node {node} kept nothing before {first}, synced to {last}")));
     }
     recovered.replace_from(first, stamps);
-    let vote = |state: &HardState| (state.term, state.vote);
+    let commit_max = recovered.last();
+    let fits = |state: &HardState| {
+        (state.term, state.vote) == (hard_state.term, hard_state.vote)
+            && state.commit.min(commit_max) <= hard_state.commit
+    };
     let mut entries = log.synced.clone();
     let mut state = log.synced_hard_state;
-    if entries == recovered && vote(&state) == vote(&hard_state) {
+    if entries == recovered && fits(&state) {
         return Ok(());
     }
     for change in &log.pending {
         state = change.hard_state.unwrap_or(state);
-        let fits = vote(&state) == vote(&hard_state);
+        let fits = fits(&state);
         if fits && entries == recovered {
             return Ok(());
         }

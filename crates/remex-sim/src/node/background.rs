@@ -6,8 +6,8 @@ use remex_engine::Engine as _;
 use remex_log::LogError;
 use remex_model::Index;
 
-use super::{End, Inside};
 use super::running::Running;
+use super::{End, Inside};
 use crate::around::Around;
 use crate::plant::Plant;
 use crate::violation::Stop;

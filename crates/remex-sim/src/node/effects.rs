@@ -1,12 +1,12 @@
 //! Carrying out the core's effects, in order.
 
-use remex_consensus::{Effect, Entry, EntryKind, Event, Leadership, Message, Role};
+use remex_consensus::{ChangeRefusal, Effect, Entry, EntryKind, Event, Leadership, Message, Role};
 use remex_log::LogEntry;
 use remex_model::{Index, NodeId, Term};
 
+use super::End;
 use super::running::Running;
-use crate::around::{Around, Happening};
-use crate::network::Packet;
+use crate::around::Around;
 use crate::plant::Plant;
 use crate::violation::Stop;
 
@@ -37,16 +37,17 @@ impl Running {
                     self.put(Event::Fetched { fetch, entries }, around);
                 }
                 Effect::Leadership(leadership) => self.leadership_changed(leadership, around)?,
-                Effect::Fatal { reason } | Effect::RolledBack { reason } => {
+                Effect::RolledBack { reason } => {
+                    around.judge.finds_old_disk(self.id, &reason)?;
+                    return Err(Stop::Ended(End::OldDisk));
+                }
+                Effect::Fatal { reason } => {
                     let detail = format!("node {} stops: {reason}", self.position);
                     return Err(Stop::Broken(("fatal", detail)));
                 }
-                // Logs are trimmed only up to what every node has, and nobody asks for changes of
-                // the membership.
-                Effect::NeedSnapshot { .. } | Effect::Removed | Effect::ChangeRefused { .. } => {
-                    let detail = format!("node {}: {effect:?}", self.position);
-                    return Err(Stop::Broken(("unasked", detail)));
-                }
+                Effect::NeedSnapshot { index, from, .. } => self.want(from, index, around),
+                Effect::Removed => self.removed_ticks = Some(0),
+                Effect::ChangeRefused { refusal, .. } => count_refusal(&refusal, around),
             }
         }
         // Last, because it may take the time of a disk write: everything else is on its way.
@@ -54,8 +55,9 @@ impl Running {
     }
 
     fn send(&mut self, to: NodeId, message: &Message, around: &mut Around) {
-        let (sender, receiver) = (self.id, to);
-        let (from, to) = (self.position, around.selves.place(to));
+        if !self.knows(to) {
+            return;
+        }
         match message {
             Message::Forward { batch, .. } => {
                 around.coverage.forwards_retried += u64::from(!self.forwards.insert(*batch));
@@ -65,29 +67,24 @@ impl Running {
         }
         let mut out = Vec::with_capacity(128);
         message.encode(&mut out);
-        around.trace.note([1, from as u64, to as u64]);
-        around.trace.note_bytes(&out);
-        if around.network.is_cut(around.now_us, from, to) && around.dice.chance(1_000) {
+        let (now_us, from, place) = (around.now_us, self.position, around.selves.place(to));
+        if around.network.is_cut(now_us, from, place) && around.dice.chance(1_000) {
             // The transport notices a dead connection sooner or later.
-            self.put(Event::Unreachable { peer: receiver }, around);
+            self.put(Event::Unreachable { peer: to }, around);
         }
-        let now_us = around.now_us;
-        let packet = Packet { from, to, sender, receiver, number: 0, bytes: out.into() };
-        let Around { network, queue, coverage, .. } = around;
-        let arrives = |at_us, packet| queue.push(at_us, Happening::Deliver(packet));
-        let passes = network.send(now_us, packet, coverage, arrives);
+        let passes = self.transmit(to, out.into(), around);
         let struck = if passes { "" } else { " (struck)" };
-        around.trace.line(now_us, || format!("n{from} -> n{to} {}{struck}", describe(message)));
+        around.trace.line(now_us, || format!("n{from} -> n{place} {}{struck}", describe(message)));
     }
 
     fn apply(&mut self, entries: Vec<Entry>, around: &mut Around) -> Result<(), Stop> {
         let mut mine = Vec::new();
         for entry in entries {
+            around.judge.applying(self.id, &entry, self.leads())?;
             if entry.kind == EntryKind::Membership {
-                let detail = format!("node {} applies a change: {entry:?}", self.position);
-                return Err(Stop::Broken(("unasked", detail)));
+                self.apply_membership(&entry, around)?;
+                continue;
             }
-            around.judge.applying(self.id, &entry)?;
             let applied = self.state.apply(entry.index, entry.term, entry.data.clone());
             let applied =
                 applied.map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
@@ -103,6 +100,38 @@ impl Running {
         }
         for (id, outcome) in mine {
             self.written(id, outcome, around)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a new membership on.
+    fn apply_membership(&mut self, entry: &Entry, around: &mut Around) -> Result<(), Stop> {
+        let payload = entry.data.clone();
+        let applied = self.state.apply_membership(entry.index, entry.term, payload);
+        let applied =
+            applied.map_err(|fatal| ("state", format!("node {}: {fatal}", self.position)))?;
+        let hash = self.state.hash();
+        around.trace.note([8, entry.index.get(), hash]);
+        let first = around.judge.applied(self.id, entry, &[], hash)?;
+        around.judge.membership(self.id, entry.index, &applied.membership)?;
+        around.coverage.committed += u64::from(first);
+        around.coverage.applied += 1;
+        if applied.accepted.is_err() {
+            around.coverage.changes_misfitted += u64::from(first);
+            return Ok(());
+        }
+        around.coverage.changes_applied += u64::from(first);
+        let position = self.position;
+        around.trace.line(around.now_us, || {
+            let parts = applied.membership.members();
+            let parts: Vec<_> = parts.map(|(member, part)| (member.id.get(), part)).collect();
+            format!("n{position} applies membership {}: {parts:?}", entry.index)
+        });
+        self.greeted.clear();
+        self.marks.keep_members(&applied.membership);
+        if applied.membership.is_joint() {
+            let chance = around.settings.faults.cut_in_change;
+            self.lose_power_soon(chance, 50_000, around);
         }
         Ok(())
     }
@@ -128,6 +157,18 @@ impl Running {
         let entries = self.check_disk(read)?;
         entries.into_iter().map(from_log_entry).collect()
     }
+}
+
+fn count_refusal(refusal: &ChangeRefusal, around: &mut Around) {
+    let coverage = &mut around.coverage;
+    let refused = match refusal {
+        ChangeRefusal::NotLeader => &mut coverage.changes_by_no_leader,
+        ChangeRefusal::InProgress | ChangeRefusal::Busy => &mut coverage.changes_in_progress,
+        ChangeRefusal::IsLeader => &mut coverage.changes_of_the_leader,
+        ChangeRefusal::WouldLoseQuorum { .. } => &mut coverage.changes_without_quorum,
+        ChangeRefusal::Invalid(_) => &mut coverage.changes_invalid,
+    };
+    *refused += 1;
 }
 
 /// An entry of the log as the core takes it.

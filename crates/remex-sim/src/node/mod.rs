@@ -5,31 +5,40 @@
 //! carried out in order; what the core wants written goes to the log's writer, which takes
 //! everything that waits under one sync; committed entries are applied in the turn; the state's
 //! buffer goes to the engine beside it. A crash leaves what the simulated disk and the engine
-//! hold, and nothing else.
+//! hold, and nothing else. Snapshots are made, fetched and installed in the product's order of
+//! durable steps, with crashes between them; who may speak with a node is decided by the product's
+//! rules for a handshake.
 
 mod background;
+mod disks;
 mod effects;
 mod found;
+mod install;
 mod media;
+mod peers;
 mod power;
 mod recover;
 mod request;
 mod running;
+mod snapshot;
 mod start;
 mod writer;
 
-use bytes::Bytes;
-use remex_consensus::{Event, Message};
-use remex_model::{Index, NodeId};
+use remex_consensus::{Event, Marks, Message};
+use remex_model::Index;
 
-pub(crate) use self::found::FOUNDING;
+use self::disks::Copy;
+pub(crate) use self::found::{FOUNDING, founding};
 pub(crate) use self::media::Media;
+pub(crate) use self::peers::{Greeting, Refusal, VITALS};
 pub(crate) use self::power::End;
 pub(crate) use self::request::{Answer, Call, Caller};
 pub(crate) use self::running::Running;
+pub(crate) use self::snapshot::Outgoing;
 
 use crate::around::{Around, Happening};
 use crate::dice::Dice;
+use crate::network::Packet;
 use crate::violation::Stop;
 
 /// Something that happens inside a node.
@@ -47,15 +56,40 @@ pub(crate) enum Inside {
     SpareMade,
     /// The engine has the buffer.
     Flushed,
+    /// A snapshot has come, was checked and waits to be installed.
+    Fetched,
 }
 
-/// One node, up or down.
+/// What a machine is to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Nobody lives there.
+    Apart,
+    /// Its self wants to be taken in, and asks for that until it is.
+    Asking {
+        /// Whether it wants to become a voter.
+        promote: bool,
+    },
+    /// Its self is a member, or was one and has not been told that it is none any more.
+    Member,
+    /// So it is, but its engine is damaged: it fetches a state that holds at least this entry.
+    Repairing {
+        at_least: Index,
+        /// From this place, until that does not give it any more.
+        from: Option<usize>,
+    },
+}
+
+/// One machine and its node, up or down.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) position: usize,
-    /// Which self it starts as.
-    id: NodeId,
+    pub(crate) life: Life,
     media: Media,
+    /// An earlier copy of all that is on its disk, of the self that lives here.
+    copy: Option<Copy>,
+    /// What it has written down of the other members' disks: the file, and the file before it.
+    remembered: [Marks; 2],
     /// Whether its log was ever begun: from then on an empty one has lost something.
     has_log: bool,
     dice: Dice,
@@ -73,11 +107,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(position: usize, id: NodeId, mut dice: Dice) -> Self {
+    pub(crate) fn new(position: usize, life: Life, mut dice: Dice) -> Self {
         Self {
             position,
-            id,
+            life,
             media: Media::empty(&mut dice),
+            copy: None,
+            remembered: Default::default(),
             has_log: false,
             runs: 0,
             clock_ahead_ms: dice.between(0, 10_000),
@@ -107,12 +143,24 @@ impl Node {
         self.running.as_deref_mut()
     }
 
+    /// The number of the run of its process, the last one if it is down.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs
+    }
+
     /// Something that was scheduled inside this node happens.
     pub(crate) fn happen(&mut self, what: Inside, around: &mut Around) -> Result<(), Stop> {
         let Some(running) = &mut self.running else { return Ok(()) };
         let time_ms = around.now_us / 1000 + self.clock_ahead_ms;
         match what {
-            Inside::Tick => running.tick(time_ms, around),
+            Inside::Tick => {
+                running.tick(time_ms, around)?;
+                if running.ticks.is_multiple_of(around.settings.remember_ticks) {
+                    let before = std::mem::replace(&mut self.remembered[0], running.marks.clone());
+                    self.remembered[1] = before;
+                }
+                Ok(())
+            }
             Inside::Turn => running.turn(time_ms, around),
             Inside::Synced => running.synced(around),
             Inside::Background => running.background(around),
@@ -121,27 +169,26 @@ impl Node {
                 Ok(())
             }
             Inside::Flushed => running.flushed(around),
+            Inside::Fetched => self.fetched(),
         }
     }
 
-    /// A message comes in. One that was meant for another self is not taken: the handshake of
-    /// the transport names both ends.
-    pub(crate) fn receive(
-        &mut self,
-        (from, to): (NodeId, NodeId),
-        bytes: Bytes,
-        around: &mut Around,
-    ) -> Result<(), Stop> {
-        let Some(running) = self.running.as_mut().filter(|running| running.id == to) else {
+    /// A message comes in from a node that was greeted.
+    pub(crate) fn receive(&mut self, packet: Packet, around: &mut Around) -> Result<(), Stop> {
+        let from = packet.sender;
+        let Some(running) = self.running.as_mut().filter(|it| it.id == packet.receiver) else {
             return Ok(());
         };
-        match Message::decode(bytes) {
-            Ok(message) => {
-                running.put(Event::Message { from, message }, around);
-                Ok(())
-            }
-            Err(error) => Err(Stop::Broken(("codec", format!("from node {from}: {error}")))),
+        let broken = |error: &dyn std::fmt::Display| {
+            Stop::Broken(("codec", format!("from node {from}: {error}")))
+        };
+        if packet.bytes.first() == Some(&VITALS) {
+            return running.receive_vitals(packet.bytes).map_err(|error| broken(&error));
         }
+        let message = Message::decode(packet.bytes).map_err(|error| broken(&error))?;
+        around.judge.heard(from, packet.run, &message)?;
+        running.put(Event::Message { from, message }, around);
+        Ok(())
     }
 
     /// A client's request comes in. False if nobody listens.

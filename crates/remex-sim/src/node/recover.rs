@@ -7,48 +7,68 @@ use remex_log::memory_disk::MemoryDisk;
 use remex_model::{Index, Membership, NodeId, Term};
 use remex_state::State;
 
-use super::Node;
 use super::effects::from_log_entry;
+use super::{End, Node};
 use crate::around::Around;
 use crate::judge::Stamp;
+use crate::plant::Plant;
 use crate::violation::Stop;
 
 impl Node {
-    /// Reads what there is, and shows it to the judge, who knows what was synced.
-    pub(super) fn read_start(
+    /// Reads everything that is in the log, and shows it to the judge, who knows what was synced.
+    pub(super) fn read_log(
+        &mut self,
+        id: NodeId,
+        log: &Log<MemoryDisk>,
+        around: &mut Around,
+    ) -> Result<Vec<Entry>, Stop> {
+        let first = log.first_index();
+        let read = match log.read(first, log.last_index() + 1, usize::MAX) {
+            Ok(read) => read,
+            Err(error) => {
+                let rotten = error.is_damage() && self.media.log_rotten;
+                return Err(self.start_failed(rotten.then_some(End::LogRotten), &error));
+            }
+        };
+        let entries: Vec<Entry> = read.into_iter().map(from_log_entry).collect::<Result<_, _>>()?;
+        if self.has_log {
+            let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
+            around.judge.recovered(id, hard_state(log), Index(first), &stamps)?;
+        }
+        Ok(entries)
+    }
+
+    /// What the core starts from: the entries behind what is applied, and what log and state say.
+    pub(super) fn core_start(
         &self,
         log: &Log<MemoryDisk>,
         state: &State<MemoryEngine>,
-        around: &mut Around,
-    ) -> Result<Start, Stop> {
-        let applied = state.durable();
-        let (first, last) = (log.first_index(), log.last_index());
-        if applied.get() + 1 < first || last < applied.get() {
-            let detail = format!(
-                "node {}: the log holds entries {first} to {last}, the state has applied {applied}",
-                self.position
-            );
-            return Err(Stop::Broken(("log", detail)));
-        }
-        let kept = log.hard_state();
-        let vote = (kept.vote != 0).then_some(NodeId(kept.vote));
-        let hard_state = HardState { term: Term(kept.term), vote, commit: Index(kept.commit) };
-        let mut entries = self.read_entries(log, first)?;
-        let stamps: Vec<Stamp> = entries.iter().map(Stamp::of).collect();
-        around.judge.recovered(self.id, hard_state, Index(first), &stamps)?;
+        mut entries: Vec<Entry>,
+        around: &Around,
+    ) -> Start {
+        let applied = state.applied();
         let behind = entries.partition_point(|entry| entry.index <= applied);
         entries.drain(..behind);
-        let first_index = Index(first);
-        let membership = Membership::clone(&state.membership());
-        let terms = runs_of_terms(log);
-        Ok(Start { hard_state, membership, applied, first_index, terms, entries })
+        let mut membership = Membership::clone(&state.membership());
+        if around.plant == Some(Plant::LearnerCounts) {
+            let all = membership.members().map(|(member, _)| member.clone());
+            membership = Membership::founded(all.collect::<Vec<_>>());
+        }
+        Start {
+            hard_state: hard_state(log),
+            membership,
+            applied,
+            first_index: Index(log.first_index()),
+            terms: runs_of_terms(log),
+            entries,
+        }
     }
+}
 
-    fn read_entries(&self, log: &Log<MemoryDisk>, from: u64) -> Result<Vec<Entry>, Stop> {
-        let read = log.read(from, log.last_index() + 1, usize::MAX);
-        let read = read.map_err(|error| ("log", format!("node {}: {error}", self.position)))?;
-        read.into_iter().map(from_log_entry).collect()
-    }
+pub(super) fn hard_state(log: &Log<MemoryDisk>) -> HardState {
+    let kept = log.hard_state();
+    let vote = (kept.vote != 0).then_some(NodeId(kept.vote));
+    HardState { term: Term(kept.term), vote, commit: Index(kept.commit) }
 }
 
 /// First index and term of every run of entries with one term. The first run begins with the

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use remex_consensus::{Core, Event, Role};
+use remex_consensus::{Core, Event, Marks, Role};
 use remex_engine::MemoryEngine;
 use remex_log::memory_disk::MemoryDisk;
 use remex_log::{Log, Spare};
-use remex_model::{Index, NodeId};
+use remex_model::{Index, MemberChange, NodeId};
 use remex_state::{Frozen, State};
 
 use super::request::Waiting;
 use super::writer::Writer;
-use super::{Inside, inside};
+use super::{End, Inside, Outgoing, inside};
 use crate::around::{Around, Happening};
 use crate::dice::PerMyriad;
 use crate::judge::Standing;
@@ -20,6 +20,9 @@ use crate::violation::Stop;
 
 /// Microseconds between two ticks of a perfect clock.
 const TICK_US: u64 = 50_000;
+
+/// Ticks that a removed node stays, and answers votes: about two seconds.
+const REMOVED_TICKS: u64 = 40;
 
 /// One run of a node's process.
 pub(crate) struct Running {
@@ -55,6 +58,21 @@ pub(crate) struct Running {
     /// A segment made ahead of need, on its way to the log.
     pub(super) spare: Option<Spare<MemoryDisk>>,
     pub(super) engine: Arc<MemoryEngine>,
+    /// Whether damage was done to its log or its engine.
+    pub(super) log_rotten: bool,
+    pub(super) engine_rotten: bool,
+    /// What it remembers of the members' disks.
+    pub(super) marks: Marks,
+    /// Whom it speaks with, and which run of that process it greeted.
+    pub(super) greeted: BTreeMap<NodeId, u64>,
+    /// Ticks since it applied its own removal.
+    pub(super) removed_ticks: Option<u64>,
+    /// The snapshot that it needs: from whom, and what it must hold.
+    pub(super) wanted: Option<(NodeId, Index)>,
+    /// Whether it is about to fetch.
+    pub(super) fetching: bool,
+    /// The snapshot that it gives to others.
+    pub(super) outgoing: Option<Outgoing>,
 }
 
 impl std::fmt::Debug for Running {
@@ -75,9 +93,12 @@ impl Running {
         &self.core
     }
 
-    /// If this node leads: the last entry that every member has acknowledged to it.
-    pub(crate) fn matched_everywhere(&self) -> Option<Index> {
-        self.core.progress().into_iter().map(|member| member.matched).min()
+    pub(crate) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.core.leadership().role == Role::Leader
     }
 
     pub(crate) fn applied(&self) -> Index {
@@ -110,6 +131,13 @@ impl Running {
             return Ok(());
         }
         self.ticks += 1;
+        if let Some(ticks) = &mut self.removed_ticks {
+            *ticks += 1;
+            if *ticks >= REMOVED_TICKS {
+                return Err(Stop::Ended(End::Removed));
+            }
+        }
+        self.tick_marks(around);
         self.inbox.push(Event::Tick);
         self.take_turn(time_ms, around)
     }
@@ -134,11 +162,21 @@ impl Running {
         self.slow_until_us = until_us;
     }
 
-    /// Leadership is to go to another node.
-    pub(crate) fn hand_over(&mut self, around: &mut Around) {
-        if self.core.leadership().role == Role::Leader {
-            self.put(Event::Transfer { to: None }, around);
-        }
+    /// The node's clock goes this much faster or slower than it should.
+    pub(crate) fn set_clock_rate(&mut self, percent: u64) {
+        self.tick_us = TICK_US * 100 / percent;
+    }
+
+    /// Whether it was asked for a change, and has not looked at that yet.
+    pub(crate) fn is_asked_to_change(&self) -> bool {
+        self.inbox.iter().any(|event| matches!(event, Event::Change { .. }))
+    }
+
+    /// Somebody wants the membership changed, and asks this node.
+    pub(crate) fn change(&mut self, changes: Vec<MemberChange>, force: bool, around: &mut Around) {
+        self.next_sequence += 1;
+        let sequence = self.next_sequence;
+        self.put(Event::Change { sequence, changes, force }, around);
     }
 
     /// The driver wakes up because something waits, unless a tick was faster.
@@ -164,6 +202,7 @@ impl Running {
         self.carry_out(effects.drain(..), around)?;
         around.effects = effects;
         self.check_waiting()?;
+        let leads = self.leads();
         let standing = Standing {
             term: self.core.leadership().term,
             commit: self.core.commit(),
@@ -173,7 +212,7 @@ impl Running {
         around.trace.note([standing.commit.get(), standing.applied.get()]);
         let (position, core) = (self.position, &self.core);
         around.trace.line(around.now_us, || format!("n{position}    {core:?}"));
-        around.judge.turn_ended(self.id, standing)?;
+        around.judge.turn_ended(self.id, standing, leads)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use remex_consensus::{Entry, Event, HardState, Role};
 use remex_log::{LogEntry, LogError};
+use remex_model::Index;
 
 use super::running::Running;
 use super::{End, Inside};
@@ -51,6 +52,9 @@ impl Running {
                 self.put(Event::Persisted { number }, around);
             }
             Some(Plant::VoteNotSynced) if entries.is_empty() => hard_state = None,
+            Some(Plant::CommitNotKept) => {
+                hard_state = hard_state.map(|state| HardState { commit: Index(1), ..state });
+            }
             Some(_) | None => {}
         }
         self.writer.queue.push(Write { number, hard_state, entries });
@@ -104,6 +108,7 @@ impl Running {
             Err(_) if self.disk.is_cut() => Err(Stop::Ended(End::PowerCut)),
             Err(LogError::Full(_)) if self.disk_full => Err(Stop::Ended(End::DiskFull)),
             Err(LogError::Io(_)) if self.disk_fails => Err(Stop::Ended(End::DiskFailed)),
+            Err(error) if error.is_damage() && self.log_rotten => Err(Stop::Ended(End::LogRotten)),
             Err(error) => Err(Stop::Broken(("log", format!("node {}: {error}", self.position)))),
         }
     }

@@ -1,5 +1,7 @@
 //! The end of a run: faults end, and everything must become well by itself.
 
+use remex_model::Part;
+
 use super::World;
 use crate::around::Happening;
 use crate::client::Client;
@@ -31,6 +33,10 @@ impl World {
             self.nodes[node].forget_plans();
             if let Some(running) = self.nodes[node].running_mut() {
                 running.slow_down(0);
+                running.set_clock_rate(100);
+            }
+            if around.selves.at(node).is_none() {
+                continue;
             }
             let number = self.clients.len();
             let keys = around.settings.keys;
@@ -41,16 +47,33 @@ impl World {
         around.after(WELL_WITHIN_US, Happening::Deadline);
     }
 
-    /// Whether every probe is served and every node has applied the same.
+    /// Whether everybody is well: nobody waits to come in, to become a voter, or to be told that he
+    /// is out; every member has applied the same, and whoever was there when the faults ended has
+    /// served its probe.
     pub(super) fn is_well(&self) -> bool {
-        if self.clients.iter().any(Client::is_waiting) {
-            return false;
+        let membership = self.around.judge.memberships.latest();
+        let is_member = |node: usize| {
+            self.around.selves.at(node).is_some_and(|id| membership.get(id).is_some())
+        };
+        let served = |probe: &Client| !probe.is_waiting() || !probe.probes().is_some_and(is_member);
+        !membership.is_joint()
+            && self.clients.iter().all(served)
+            && (0..self.nodes.len()).all(|node| self.is_member_and_well(node))
+    }
+
+    fn is_member_and_well(&self, node: usize) -> bool {
+        let judge = &self.around.judge;
+        let Some(id) = self.around.selves.at(node) else { return true };
+        let running = self.nodes[node].running();
+        match judge.memberships.latest().get(id) {
+            Some((member, part)) => {
+                let is_in = part == Part::Voter || (part == Part::Learner && !member.promote);
+                is_in && running.is_some_and(|running| running.applied() == judge.ledger.last())
+            }
+            // It was removed before it was ever told who belongs to the cluster: it knows nobody who
+            // could tell it.
+            None => running.is_some_and(|running| running.core().membership().is_empty()),
         }
-        let last = self.around.judge.ledger.last();
-        self.nodes.iter().all(|node| {
-            let running = node.running();
-            running.is_some_and(|running| running.applied() == last)
-        })
     }
 
     /// What is still wrong.
@@ -59,10 +82,11 @@ impl World {
         for node in &self.nodes {
             let text = match node.running() {
                 Some(running) => format!("{:?}", running.core()),
-                None => "down".to_owned(),
+                None => format!("{:?}", node.life),
             };
             detail.push_str(&format!(" n{}: {text};", node.position));
         }
+        detail.push_str(&format!(" {:?};", self.around.judge.memberships.latest()));
         let waiting = self.clients.iter().filter(|client| client.is_waiting()).count();
         detail.push_str(&format!(" {waiting} probes are not served"));
         ("liveness", detail)

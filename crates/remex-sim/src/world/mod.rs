@@ -4,13 +4,15 @@
 //! the same moment come in the order in which they were scheduled. Nothing here reads a clock,
 //! starts a thread or iterates a hash map, so a seed is a run, bit for bit.
 
+mod disks;
 mod ending;
 mod fault;
+mod meetings;
+mod members;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use remex_model::Index;
 use remex_testkit::linearizability;
 
 use crate::around::{Around, Happening};
@@ -19,7 +21,7 @@ use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::judge::Judge;
 use crate::network::Network;
-use crate::node::{Answer, Call, End, Inside, Node};
+use crate::node::{Answer, Call, End, Life, Node, founding};
 use crate::plant::Plant;
 use crate::queue::Queue;
 use crate::selves::Selves;
@@ -96,10 +98,12 @@ impl World {
     fn new(seed: u64, plant: Option<Plant>, lines: Option<Lines>) -> Self {
         let mut dice = Dice::new(seed);
         let settings = Settings::draw(&mut dice);
-        let network = Network::new(settings.nodes, settings.network.clone(), dice.fork());
-        let selves = Selves::new(settings.nodes);
-        let nodes = (0..settings.nodes).map(|node| Node::new(node, selves.at(node), dice.fork()));
+        let network = Network::new(settings.places, settings.network.clone(), dice.fork());
+        let selves = Selves::new(settings.founders, settings.places);
+        let life = |place| if place < settings.founders { Life::Member } else { Life::Apart };
+        let nodes = (0..settings.places).map(|place| Node::new(place, life(place), dice.fork()));
         let nodes = nodes.collect();
+        let founding = founding(&selves, settings.founders);
         let clients =
             (0..settings.clients).map(|client| Client::load(client, dice.fork())).collect();
         let around = Around {
@@ -110,10 +114,10 @@ impl World {
             trace: Trace::new(lines),
             coverage: Coverage::default(),
             selves,
-            judge: Judge::new(settings.nodes),
+            judge: Judge::new(founding.clone()),
+            founding,
             settings,
             plant,
-            dispensable: Index(0),
             calm: false,
             effects: Vec::new(),
         };
@@ -155,9 +159,6 @@ impl World {
             Happening::Inside { node, run, what } => {
                 if self.nodes[node].run() == Some(run) {
                     around.trace.note([10, around.now_us, node as u64]);
-                    if matches!(what, Inside::Flushed) {
-                        around.dispensable = dispensable(&self.nodes, &around.judge);
-                    }
                     let done = self.nodes[node].happen(what, around);
                     return self.stopped(node, done);
                 }
@@ -165,9 +166,7 @@ impl World {
             Happening::Deliver(packet) => {
                 around.trace.note([11, around.now_us, packet.from as u64, packet.to as u64]);
                 if around.network.deliver(around.now_us, &packet, &mut around.coverage) {
-                    let (node, ends) = (packet.to, (packet.sender, packet.receiver));
-                    let done = self.nodes[node].receive(ends, packet.bytes, around);
-                    return self.stopped(node, done);
+                    return self.deliver(packet);
                 }
             }
             Happening::Request { caller, node, call } => {
@@ -196,8 +195,13 @@ impl World {
                     self.crash(node, End::PowerCut);
                 }
             }
-            Happening::Fault => return self.fault(),
+            Happening::Fault => self.fault(),
             Happening::Restart { node } => return self.restart(node),
+            Happening::Ask { node } => self.ask(node),
+            Happening::TakenIn { node, id } => self.taken_in(node, id),
+            Happening::Refused { node, run, refusal } => return self.refused(node, run, refusal),
+            Happening::Fetch { node, run } => return self.fetch(node, run),
+            Happening::ClockAgain { node } => self.clock_again(node),
             Happening::SpaceAgain { node } => self.nodes[node].set_disk_full(false),
             Happening::Calm => self.calm(),
             Happening::Deadline => return Err(self.not_well()),
@@ -243,15 +247,6 @@ impl World {
             lines_failed,
         }
     }
-}
-
-/// Nobody fetches snapshots here yet. So what is trimmed must be on every disk, every leader must
-/// know that it is, and no follower may ever name an older entry as its last committed one: after a
-/// restart that is at least what its engine holds.
-fn dispensable(nodes: &[Node], judge: &Judge) -> Index {
-    let known = nodes.iter().filter_map(|node| node.running()?.matched_everywhere());
-    let durable = nodes.iter().map(Node::durable);
-    known.chain(durable).min().unwrap_or_default().min(judge.synced_everywhere())
 }
 
 fn if_write(call: &Call) -> &'static str {

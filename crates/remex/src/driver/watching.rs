@@ -24,7 +24,7 @@ impl Driver {
         }
         self.watch_ticks = 0;
         let disk = self.board.snapshot().disk;
-        self.cluster.set_own(self.checkpoints.newest(), disk);
+        self.cluster.set_own(self.checkpoints.next_to_tell(), disk);
         let leader = self.core.leadership().leader;
         let mut no_space = disk.full;
         let voters: Vec<NodeId> = self.core.membership().voters().collect();

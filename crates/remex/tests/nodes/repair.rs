@@ -22,7 +22,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Flips a bit near the middle of every file of a folder that is large enough.
+/// Flips a bit in what every file of a folder holds: in the first group of a segment of the log, for
+/// what lies further back may be left from an earlier use of the file; near the middle of others.
 fn rot(folder: &Path) {
     let mut flipped = 0;
     for entry in fs::read_dir(folder).expect("files can be read and written") {
@@ -32,9 +33,9 @@ fn rot(folder: &Path) {
         }
         let mut bytes = fs::read(&path).expect("files can be read and written");
         if bytes.len() > 4096 {
-            let used = bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0);
-            // Groups of the log begin at multiples of 4 KiB; what pads them is of no account.
-            bytes[used / 2 / 4096 * 4096 + 40] ^= 0x10;
+            let is_segment = path.extension().is_some_and(|extension| extension == "log");
+            let place = if is_segment { 4096 + 40 } else { bytes.len() / 2 };
+            bytes[place] ^= 0x10;
             fs::write(&path, &bytes).expect("files can be read and written");
             flipped += 1;
         }

@@ -145,6 +145,8 @@ struct Flusher {
     /// First entry of the log, as the core was last told.
     log_first: u64,
     was_full: bool,
+    /// Whether the disk had no room for a buffer when it was last tried.
+    was_stuck: bool,
 }
 
 impl Flusher {
@@ -152,7 +154,15 @@ impl Flusher {
         let buffers_bytes = 3 * work.sizes.buffer_bytes as u64;
         let reserve = Reserve::new(work.sizes.segment_bytes, buffers_bytes);
         let log_first = work.log.lock().unwrap_or_else(PoisonError::into_inner).first_index();
-        Self { work, inbox, flushed: Instant::now(), reserve, log_first, was_full: false }
+        Self {
+            work,
+            inbox,
+            flushed: Instant::now(),
+            reserve,
+            log_first,
+            was_full: false,
+            was_stuck: false,
+        }
     }
 
     fn step(&mut self) -> Result<(), Ending> {
@@ -169,9 +179,11 @@ impl Flusher {
         };
         if due {
             self.flushed = Instant::now();
-            if self.work.flush.run()? != Flushed::Done {
+            let stuck = self.work.flush.run()? != Flushed::Done;
+            if stuck && !self.was_stuck {
                 tracing::warn!("the disk is full: changes stay in memory and in the log");
             }
+            self.was_stuck = stuck;
         }
         self.work.outgoing.tidy();
         Ok(())
@@ -186,7 +198,7 @@ impl Flusher {
         })?;
         let log_bytes = self.work.log.lock().unwrap_or_else(PoisonError::into_inner).disk_bytes();
         let used_bytes = log_bytes + self.work.engine.disk_bytes();
-        let disk = self.reserve.measure(capacity, used_bytes);
+        let (disk, room) = self.reserve.measure(capacity, used_bytes, self.work.board.was_short());
         if disk.full != self.was_full {
             self.was_full = disk.full;
             let free_bytes = disk.free_bytes;
@@ -199,6 +211,7 @@ impl Flusher {
                 tracing::info!(free_bytes, "there is room again: puts are taken");
             }
         }
+        self.work.board.set_room(room);
         self.work.board.update(|snapshot| snapshot.disk = disk);
         Ok(())
     }

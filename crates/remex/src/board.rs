@@ -54,6 +54,20 @@ pub(crate) struct Board {
     leader: AtomicU64,
     /// Whether this node's disk, or the leader's, is too full for writes that need room.
     no_space: AtomicBool,
+    /// Bytes that puts may take of this node's disk until it is measured again.
+    room: Room,
+    /// Whether a put found too little of it.
+    was_short: AtomicBool,
+}
+
+/// Bytes of the disk; enough for everything until it is measured.
+#[derive(Debug)]
+struct Room(AtomicU64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
 }
 
 impl Board {
@@ -110,6 +124,28 @@ impl Board {
 
     pub(crate) fn set_no_space(&self, full: bool) {
         self.no_space.store(full, Ordering::Relaxed);
+    }
+
+    /// Takes room for a put of this size; false if there is none on this node's disk.
+    pub(crate) fn take_room(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let taken = self
+            .room
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
+        if taken.is_err() {
+            self.was_short.store(true, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+
+    /// Whether a put found too little room since the last call.
+    pub(crate) fn was_short(&self) -> bool {
+        self.was_short.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_room(&self, bytes: u64) {
+        self.room.0.store(bytes, Ordering::Relaxed);
     }
 
     /// The membership as of the last entry that was applied here.

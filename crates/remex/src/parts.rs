@@ -10,7 +10,7 @@ use remex_consensus::{Config as CoreConfig, Core, Start};
 use remex_engine::{LsmEngine, LsmOptions};
 use remex_log::{FileDisk, Log, LogError, Options as LogOptions, Owner, Position as LogPosition};
 use remex_model::{ClusterId, Index, Member, Membership, NodeId, Term};
-use remex_state::{Options as StateOptions, State};
+use remex_state::{Options as StateOptions, Retention, State};
 
 use crate::directory::{Directory, holds_anything};
 use crate::ending::{Damage, Damaged};
@@ -69,6 +69,10 @@ pub(crate) struct Sizes {
     pub(crate) buffer_bytes: usize,
     /// What is kept of the log for members that are behind, in bytes.
     pub(crate) log_keep_bytes: u64,
+    /// Bytes of records of the past.
+    pub(crate) history_bytes: u64,
+    /// One table that compaction writes: its step takes room for some of them.
+    pub(crate) table_bytes: u64,
 }
 
 impl Sizes {
@@ -81,7 +85,9 @@ impl Sizes {
         let buffer_bytes = capacity.scale(config.buffer_bytes as u64, BUFFER_BYTES_MIN);
         let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(config.buffer_bytes);
         let log_keep_bytes = capacity.scale(config.log_keep_bytes, 0);
-        Ok(Self { segment_bytes, buffer_bytes, log_keep_bytes })
+        let history_bytes = capacity.history(Retention::default().history_bytes_max);
+        let table_bytes = capacity.scale(LsmOptions::default().table_bytes, BUFFER_BYTES_MIN);
+        Ok(Self { segment_bytes, buffer_bytes, log_keep_bytes, history_bytes, table_bytes })
     }
 }
 
@@ -146,12 +152,18 @@ fn open_state(
         if error.is_damage() {
             return Unopened::Damaged(Damage { part: Damaged::Engine, detail });
         }
+        if error.is_full() {
+            return Unopened::Error(no_room(&detail));
+        }
         Unopened::Error(unrecovered(&detail))
     };
-    let engine = LsmEngine::open(&path, LsmOptions::default())
+    let options = LsmOptions { table_bytes: sizes.table_bytes, ..LsmOptions::default() };
+    let engine = LsmEngine::open(&path, options)
         .map_err(|error| failed(&remex_state::Fatal::from(error)))?;
     let engine = Arc::new(engine);
-    let options = StateOptions { buffer_bytes_max: sizes.buffer_bytes, ..StateOptions::default() };
+    let retention = Retention { history_bytes_max: sizes.history_bytes, ..Retention::default() };
+    let options =
+        StateOptions { buffer_bytes_max: sizes.buffer_bytes, retention, ..StateOptions::default() };
     let founded =
         (!whose.founders.is_empty()).then(|| Membership::founded(whose.founders.iter().cloned()));
     let state =
@@ -331,6 +343,13 @@ pub(crate) fn segment_room(segment_bytes: u64) -> u64 {
 /// One tick of the core, in milliseconds: half a heartbeat.
 pub(crate) fn tick_ms(config: &Config) -> u64 {
     (config.heartbeat_ms / 2).max(1)
+}
+
+/// The end of a start for which the disk has no room.
+fn no_room(detail: &str) -> OpenError {
+    OpenError::Recovery(format!(
+        "cannot open {detail}. The disk is full, the data is as it was: make room and start again"
+    ))
 }
 
 /// The end of a start that the data does not allow and that no other member can help with.

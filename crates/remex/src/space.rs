@@ -8,12 +8,16 @@ use std::path::Path;
 
 use remex_model::DiskUsage;
 
-/// Part of the disk that is kept free at most: on a small disk the reserve is small.
-const RESERVE_PART: u64 = 8;
+/// Part of the disk that is kept free at most. More than what segments and buffers of the size that
+/// [`UNIT_PART`] allows need, and less than a small disk can spare.
+const RESERVE_PART: u64 = 4;
 
 /// Writes are taken again when this much more than the reserve is free, in parts of it: so that
 /// they are not refused and taken in turns.
 const HYSTERESIS_PART: u64 = 4;
+
+/// Part of the disk that records of the past take at most.
+const HISTORY_PART: u64 = 8;
 
 /// Part of the disk that one segment of the log, or one write buffer, may take.
 const UNIT_PART: u64 = 32;
@@ -31,6 +35,12 @@ impl Capacity {
         let stat = rustix::fs::statvfs(path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
+    }
+
+    /// What part of the disk history may take: on a small disk deleting must give room back long
+    /// before a day has passed.
+    pub(crate) fn history(self, wanted: u64) -> u64 {
+        wanted.min(self.total_bytes / HISTORY_PART)
     }
 
     /// A size that is right for large disks, made smaller for a small one, but not below `min`.
@@ -54,12 +64,20 @@ impl Reserve {
         Self { wanted_bytes: segment_bytes + 2 * buffers_bytes, full: false }
     }
 
-    /// Takes a new measurement.
-    pub(crate) fn measure(&mut self, capacity: Capacity, used_bytes: u64) -> DiskUsage {
+    /// Takes a new measurement; `was_short` if somebody found too little room since the last one.
+    /// Also says how many bytes may be taken until the next one.
+    pub(crate) fn measure(
+        &mut self,
+        capacity: Capacity,
+        used_bytes: u64,
+        was_short: bool,
+    ) -> (DiskUsage, u64) {
         let reserve = self.wanted_bytes.min(capacity.total_bytes / RESERVE_PART);
-        let enough = if self.full { reserve + reserve / HYSTERESIS_PART } else { reserve };
+        let enough =
+            if self.full || was_short { reserve + reserve / HYSTERESIS_PART } else { reserve };
         self.full = capacity.free_bytes < enough;
-        DiskUsage { used_bytes, free_bytes: capacity.free_bytes, full: self.full }
+        let room = if self.full { 0 } else { capacity.free_bytes - reserve };
+        (DiskUsage { used_bytes, free_bytes: capacity.free_bytes, full: self.full }, room)
     }
 }
 
@@ -76,19 +94,22 @@ mod tests {
     #[test]
     fn full_begins_at_the_reserve_and_ends_above_it() {
         let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
-        let full = |reserve: &mut Reserve, free| reserve.measure(capacity(100_000, free), 0).full;
+        let full =
+            |reserve: &mut Reserve, free| reserve.measure(capacity(100_000, free), 0, false).0.full;
         assert!(!full(&mut reserve, 256));
         assert!(full(&mut reserve, 255));
         assert!(full(&mut reserve, 300), "not taken back at once");
         assert!(!full(&mut reserve, 320));
         assert!(!full(&mut reserve, 256));
+        assert!(reserve.measure(capacity(100_000, 256), 0, true).0.full, "too little for a put");
     }
 
     #[test]
     fn a_small_disk_has_a_small_reserve_and_small_files() {
         let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
-        assert!(!reserve.measure(capacity(80, 10), 0).full);
-        assert!(reserve.measure(capacity(80, 9), 0).full);
+        assert!(!reserve.measure(capacity(80, 20), 0, false).0.full);
+        assert_eq!(reserve.measure(capacity(80, 19), 0, false).1, 0, "no room");
+        assert_eq!(Reserve::new(MIB, MIB).measure(capacity(80, 9), 0, false).1, 6 * MIB);
         assert_eq!(capacity(80, 80).scale(64 * MIB, 4 * MIB), 4 * MIB);
         assert_eq!(capacity(1024, 0).scale(64 * MIB, 4 * MIB), 32 * MIB);
         assert_eq!(capacity(100_000, 0).scale(64 * MIB, 4 * MIB), 64 * MIB);

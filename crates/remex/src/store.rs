@@ -22,6 +22,10 @@ use crate::meters::Meters;
 use crate::parts::SharedState;
 use crate::snapshots::Outgoing;
 
+/// What a write takes of the disk, in parts of its length: it is written to the log and, in the
+/// background, to the engine.
+const ROOM_FACTOR: usize = 2;
+
 /// Keys that are counted at a time.
 const COUNT_KEYS: usize = 2048;
 
@@ -165,7 +169,8 @@ impl Store {
         let _reservation = self.reserve(command.len())?;
         loop {
             let running = self.wait_running(context).await?;
-            if running.board.no_space() && needs_room {
+            let board = &running.board;
+            if needs_room && (board.no_space() || !board.take_room(ROOM_FACTOR * command.len())) {
                 return Err(no_space(&running));
             }
             let (reply, replied) = oneshot::channel();

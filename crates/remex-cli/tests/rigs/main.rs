@@ -22,9 +22,11 @@
 
 mod disks;
 mod faults;
+mod full;
 mod life;
 mod points;
 mod power;
 mod settings;
 mod shim;
+mod snapshots;
 mod writer;

@@ -118,8 +118,6 @@ coverage! {
     changes_asked,
     /// Changes that were applied.
     changes_applied,
-    /// Changes that did not fit when they were applied.
-    changes_misfitted,
     /// Changes refused by a node that does not lead.
     changes_by_no_leader,
     /// Changes refused because another one was under way.

@@ -13,6 +13,8 @@ use remex_model::{Incarnation, Member, NodeId};
 #[derive(Debug)]
 pub(crate) struct Selves {
     current: Vec<Option<NodeId>>,
+    /// The places at which somebody lives.
+    inhabited: Vec<usize>,
     places: ByNode<usize>,
 }
 
@@ -21,7 +23,8 @@ impl Selves {
     pub(crate) fn new(founders: usize, places: usize) -> Self {
         let mut current: Vec<_> = (1..).map(NodeId).map(Some).take(founders).collect();
         current.resize(places, None);
-        Self { current, places: ByNode((0..founders).collect()) }
+        let inhabited = (0..founders).collect();
+        Self { current, inhabited, places: ByNode((0..founders).collect()) }
     }
 
     /// Who lives at a place now.
@@ -30,8 +33,8 @@ impl Selves {
     }
 
     /// The places at which somebody lives.
-    pub(crate) fn inhabited(&self) -> Vec<usize> {
-        (0..self.current.len()).filter(|&place| self.current[place].is_some()).collect()
+    pub(crate) fn inhabited(&self) -> &[usize] {
+        &self.inhabited
     }
 
     /// Where a self lives, or lived.
@@ -43,13 +46,18 @@ impl Selves {
     pub(crate) fn settle(&mut self, place: usize) -> NodeId {
         self.places.push(place);
         let id = NodeId(self.places.len() as u64);
-        self.current[place] = Some(id);
+        self.set(place, Some(id));
         id
     }
 
     /// Nobody lives at a place any more.
     pub(crate) fn leave(&mut self, place: usize) {
-        self.current[place] = None;
+        self.set(place, None);
+    }
+
+    fn set(&mut self, place: usize, current: Option<NodeId>) {
+        self.current[place] = current;
+        self.inhabited = (0..self.current.len()).filter(|&at| self.current[at].is_some()).collect();
     }
 
     /// A self as the cluster is told of it: the name is that of its place, which is how a new self

@@ -137,8 +137,9 @@ impl Image {
         self.power.check()?;
         match self.power.sync() {
             Fate::Done => {
-                self.durable_names = self.names.clone();
-                self.name_changes.clear();
+                for change in self.name_changes.drain(..) {
+                    change.apply(&mut self.durable_names);
+                }
                 Ok(())
             }
             Fate::Cut => Err(Power::no_power()),

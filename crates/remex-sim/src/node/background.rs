@@ -83,6 +83,7 @@ impl Running {
         let now_first = self.log.first_index();
         if now_first > first {
             around.coverage.trims += 1;
+            around.trace.line(around.now_us, || format!("n{position} begins at {now_first} now"));
             self.put(Event::Trimmed { first_index: Index(now_first) }, around);
         }
         Ok(())

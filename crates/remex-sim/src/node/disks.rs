@@ -11,31 +11,36 @@ use crate::around::Around;
 #[derive(Debug)]
 pub(super) struct Copy {
     of: NodeId,
+    /// Term and last entry of its log.
+    end: (Term, Index),
     media: Media,
-    has_log: bool,
     remembered: [Marks; 2],
 }
 
 impl Node {
-    /// Copies the disk as it is, for later.
-    pub(crate) fn copy_disk(&mut self, of: NodeId) {
-        let (media, has_log) = (self.media.copy(), self.has_log);
-        self.copy = Some(Copy { of, media, has_log, remembered: self.remembered.clone() });
+    /// Copies the disk as it is, for later, unless there is a copy of what this self has, or
+    /// something is wrong with it: a node with an older disk that also repairs its engine before it
+    /// meets anybody has enough again to be admitted, and is not noticed.
+    pub(crate) fn copy_disk(&mut self, of: NodeId, around: &Around) {
+        let damaged = self.media.engine_rotten || self.media.log_rotten;
+        if !self.has_log || damaged || self.copy.as_ref().is_some_and(|copy| copy.of == of) {
+            return;
+        }
+        let (media, options) = (self.media.copy(), self.log_options(of, around));
+        let Ok((log, _)) = Log::open(media.disk.fork(), options) else { return };
+        let end = (Term(log.hard_state().term), Index(log.last_index()));
+        self.copy = Some(Copy { of, end, media, remembered: self.remembered.clone() });
     }
 
-    /// Term and last entry of the copy that was made of the disk of this self, if there is one that
-    /// can be read.
-    pub(crate) fn copied(&mut self, id: NodeId, around: &Around) -> Option<(Term, Index)> {
-        let options = self.log_options(id, around);
-        let copy = self.copy.as_ref().filter(|copy| copy.of == id && copy.has_log)?;
-        let (log, _) = Log::open(copy.media.disk.fork(), options).ok()?;
-        Some((Term(log.hard_state().term), Index(log.last_index())))
+    /// Term and last entry of the copy of this self's disk, if there is one.
+    pub(crate) fn copied(&self, id: NodeId) -> Option<(Term, Index)> {
+        self.copy.as_ref().filter(|copy| copy.of == id).map(|copy| copy.end)
     }
 
     /// Puts the copy in the place of the disk; the process does not run.
     pub(crate) fn restore_copy(&mut self) {
         let Some(copy) = self.copy.take() else { return };
-        (self.media, self.has_log, self.remembered) = (copy.media, copy.has_log, copy.remembered);
+        (self.media, self.remembered) = (copy.media, copy.remembered);
         self.media.disk.set_full(self.disk_full);
         self.durable_before = Index(0);
     }

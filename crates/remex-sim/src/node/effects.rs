@@ -117,7 +117,6 @@ impl Running {
         around.coverage.committed += u64::from(first);
         around.coverage.applied += 1;
         if applied.accepted.is_err() {
-            around.coverage.changes_misfitted += u64::from(first);
             return Ok(());
         }
         around.coverage.changes_applied += u64::from(first);

@@ -99,6 +99,8 @@ pub(crate) struct Node {
     pub(crate) clock_ahead_ms: u64,
     /// Whether its disk takes nothing new.
     disk_full: bool,
+    /// Whether the fetch of a snapshot was interrupted since its last piece.
+    fetch_interrupted: bool,
     /// Entries up to here were applied in an earlier run.
     applied_before: Index,
     /// What its engine held when it went down.
@@ -118,6 +120,7 @@ impl Node {
             runs: 0,
             clock_ahead_ms: dice.between(0, 10_000),
             disk_full: false,
+            fetch_interrupted: false,
             applied_before: Index(0),
             durable_before: Index(0),
             running: None,

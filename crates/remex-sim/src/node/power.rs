@@ -72,6 +72,7 @@ impl Node {
     /// Leaves on disk and in the engine what survives.
     pub(super) fn leave(&mut self, end: End) {
         self.media.survive(end, &mut self.dice);
+        self.fetch_interrupted = true;
         if end == End::PowerCut && self.dice.chance(5_000) {
             // What is known of the others is written without a sync: the file before is back.
             self.remembered.swap(0, 1);

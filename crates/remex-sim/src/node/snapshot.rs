@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::media::Part;
 use super::running::Running;
-use super::{End, Inside, Life, Node, inside};
+use super::{End, FOUNDING, Inside, Life, Node, inside};
 use crate::around::{Around, Happening};
 use crate::selves::Selves;
 use crate::violation::{Broken, Stop};
@@ -52,7 +52,7 @@ impl Running {
             outgoing.held_until_us = held_until_us;
             return Ok(Some(outgoing.clone()));
         }
-        if self.state.durable() < at_least {
+        if self.state.durable() < at_least.max(FOUNDING.0) {
             self.flush_soon(around);
             return Ok(None);
         }
@@ -101,8 +101,9 @@ impl Node {
         })
     }
 
-    /// Where a node that is repaired goes on asking.
+    /// Where a node that is repaired goes on asking: nowhere in particular if nothing came.
     pub(crate) fn goes_on_with(&mut self, place: Option<usize>) {
+        self.fetch_interrupted |= place.is_none();
         if let Life::Repairing { from, .. } = &mut self.life {
             *from = place;
         }
@@ -119,6 +120,8 @@ impl Node {
             *part = Part { digest: offer.digest, bytes: Vec::new() };
         }
         let begun = part.bytes.len();
+        let interrupted = std::mem::take(&mut self.fetch_interrupted);
+        around.coverage.snapshots_resumed += u64::from(interrupted && begun > 0);
         let piece = offer.bytes.len().div_ceil(around.settings.snapshot_pieces).max(1);
         let end = offer.bytes.len().min(begun + piece);
         part.bytes.extend_from_slice(&offer.bytes[begun..end]);

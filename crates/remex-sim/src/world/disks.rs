@@ -61,31 +61,39 @@ impl World {
         }
     }
 
-    /// The disk is copied; or, if there is a copy, that takes its place.
+    /// A disk is put back from a copy, if there is one that may be; otherwise one is copied.
+    pub(super) fn old_disk(&mut self, place: usize) {
+        let places = self.nodes.len();
+        let others = (place..places).chain(0..place);
+        if let Some((place, id)) =
+            others.into_iter().find_map(|at| Some((at, self.can_go_back(at)?)))
+        {
+            self.crash(place, End::PowerCut);
+            self.around.coverage.disks_put_back += 1;
+            self.nodes[place].restore_copy();
+            let run = self.nodes[place].runs() + 1;
+            self.around.judge.disk_goes_back(id, run);
+            return;
+        }
+        let Some(id) = self.around.selves.at(place) else { return };
+        self.nodes[place].copy_disk(id, &self.around);
+    }
+
+    /// Whether the disk at a place may be put back from the copy that there is; its self.
     ///
     /// What is promised is that a node with an older disk is refused by a peer that has seen it
     /// with more, and the leader tells that to the others once a second. So the copy is put back
     /// only when every other member, whichever of its files it goes on from, knows enough; before
     /// that there is nothing that could notice it.
-    pub(super) fn old_disk(&mut self, place: usize) {
-        let Some(id) = self.can_lose(place) else { return };
-        let Some(copied) = self.nodes[place].copied(id, &self.around) else {
-            self.nodes[place].copy_disk(id);
-            return;
-        };
+    fn can_go_back(&self, place: usize) -> Option<NodeId> {
+        let id = self.can_lose(place)?;
+        let copied = self.nodes[place].copied(id)?;
         let knows = |other: NodeId| {
             let home = self.home(other).filter(|_| other != id);
             home.is_none_or(|home| self.is_settled(home) && home.would_refuse(id, copied))
         };
         let membership = self.around.judge.memberships.latest();
-        if !membership.members().all(|(member, _)| knows(member.id)) {
-            return;
-        }
-        self.crash(place, End::PowerCut);
-        self.around.coverage.disks_put_back += 1;
-        self.nodes[place].restore_copy();
-        let run = self.nodes[place].runs() + 1;
-        self.around.judge.disk_goes_back(id, run);
+        membership.members().all(|(member, _)| knows(member.id)).then_some(id)
     }
 
     /// Something on the disk changes by itself: in the log, which costs the node what it has

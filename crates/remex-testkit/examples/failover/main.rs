@@ -7,8 +7,9 @@
 //!
 //! **Failover**: three nodes under load by clients that each prefer one node, two for each. A
 //! client's request is a put with a key of its own; a refusal or a broken connection sends the same
-//! put to the next node, until it is acknowledged. The leader is killed with `kill -9`, and the load
-//! goes on until it is over. Of each round the longest request of any client is told, the longest of
+//! put to the next node, until it is acknowledged. The leader is killed with `kill -9`, or falls silent
+//! (SIGSTOP, which nobody is told of, as when a machine hangs or a cable is pulled), and the load goes
+//! on until it is over. Of each round the longest request of any client is told, the longest of
 //! clients that prefer a node that lives, and the longest time without an acknowledged write.
 //!
 //! **Restart**: one node with many keys of 256 bytes is killed with `kill -9` and started; told are
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use rounds::Loss;
 use systems::{Etcd, System, remex};
 
 /// How long one attempt may take.
@@ -70,18 +72,16 @@ fn main() -> anyhow::Result<()> {
     }
     if rounds > 0 {
         println!("{}", rounds::HEADING);
-        let mut cluster = remex(&binary, 3)?;
-        rounds::measure("remex", &mut cluster, rounds)?;
-        drop(cluster);
-        if let Some(etcd) = &etcd {
-            rounds::measure("etcd", &mut Etcd::start(etcd, 3)?, rounds)?;
+        for loss in [Loss::Killed, Loss::Silent] {
+            rounds::measure("remex", &mut remex(&binary, 3)?, rounds, loss)?;
+            if let Some(etcd) = &etcd {
+                rounds::measure("etcd", &mut Etcd::start(etcd, 3)?, rounds, loss)?;
+            }
         }
     }
     if keys > 0 {
         println!("\n{}", restart::HEADING);
-        let mut node = remex(&binary, 1)?;
-        restart::measure("remex", &mut node, keys)?;
-        drop(node);
+        restart::measure("remex", &mut remex(&binary, 1)?, keys)?;
         if let Some(etcd) = &etcd {
             restart::measure("etcd", &mut Etcd::start(etcd, 1)?, keys)?;
         }
@@ -95,9 +95,9 @@ fn ms(duration: Duration) -> String {
 }
 
 /// The middle one, and the largest.
-fn summary(mut durations: Vec<Duration>) -> (Duration, Duration) {
+fn summary(mut durations: Vec<Duration>) -> Option<(Duration, Duration)> {
     durations.sort_unstable();
-    (durations[durations.len() / 2], durations[durations.len() - 1])
+    Some((*durations.get(durations.len() / 2)?, *durations.last()?))
 }
 
 /// Waits until some node leads.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use remex_testkit::cluster::{Cluster, Logs, Patience, Plan, Process, ports};
+use remex_testkit::cluster::{Cluster, Logs, Patience, Plan, Process, Signal, ports};
 use remex_testkit::http::{Failure, HttpClient, Reply};
 
 use crate::PATIENCE;
@@ -74,6 +74,9 @@ pub(crate) trait System {
     fn leader(&self) -> Option<usize>;
     /// `kill -9`.
     fn kill(&mut self, node: usize) -> anyhow::Result<()>;
+    /// Stops a node's threads where they are, as a machine does that hangs: nobody is told.
+    fn pause(&mut self, node: usize) -> anyhow::Result<()>;
+    fn resume(&mut self, node: usize) -> anyhow::Result<()>;
     fn start(&mut self, node: usize) -> anyhow::Result<()>;
     /// Waits until every node takes requests.
     fn wait_ready(&mut self) -> anyhow::Result<()>;
@@ -95,6 +98,14 @@ impl System for Cluster {
 
     fn kill(&mut self, node: usize) -> anyhow::Result<()> {
         self.node(node).kill()
+    }
+
+    fn pause(&mut self, node: usize) -> anyhow::Result<()> {
+        self.node(node).pause()
+    }
+
+    fn resume(&mut self, node: usize) -> anyhow::Result<()> {
+        self.node(node).resume()
     }
 
     fn start(&mut self, node: usize) -> anyhow::Result<()> {
@@ -165,6 +176,10 @@ impl Etcd {
         Ok(etcd)
     }
 
+    fn process(&self, node: usize) -> anyhow::Result<&Process> {
+        self.nodes[node].process.as_ref().context("it is down")
+    }
+
     fn ask(&self, node: usize, target: &str, body: &str) -> Result<Reply, Failure> {
         let mut client = HttpClient::new(self.nodes[node].client, PATIENCE);
         client.request("POST", target, &[], body.as_bytes())
@@ -193,6 +208,14 @@ impl System for Etcd {
     fn kill(&mut self, node: usize) -> anyhow::Result<()> {
         // Dropping a process kills it.
         self.nodes[node].process.take().map(drop).context("it is down")
+    }
+
+    fn pause(&mut self, node: usize) -> anyhow::Result<()> {
+        self.process(node)?.signal(Signal::STOP)
+    }
+
+    fn resume(&mut self, node: usize) -> anyhow::Result<()> {
+        self.process(node)?.signal(Signal::CONT)
     }
 
     fn start(&mut self, node: usize) -> anyhow::Result<()> {

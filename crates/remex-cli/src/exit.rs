@@ -103,7 +103,8 @@ impl From<OpenError> for Failure {
             OpenError::Config(_)
             | OpenError::DataDir { .. }
             | OpenError::Listen { .. }
-            | OpenError::Recovery(_) => Exit::Failure,
+            | OpenError::Recovery(_)
+            | OpenError::Full(_) => Exit::Failure,
         };
         Self::new(exit, error)
     }

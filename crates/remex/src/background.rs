@@ -34,6 +34,9 @@ const FLUSH_AGE: Duration = Duration::from_secs(5);
 /// than the log costs to replay.
 const FLUSH_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// How many times what is kept of the log anyway may be kept for members that fetch a snapshot.
+const HELD_FACTOR: u64 = 8;
+
 /// Slices (of about a mebibyte) that are read again between two pauses: some 150 MiB a second.
 const SCRUB_SLICES: usize = 8;
 
@@ -232,15 +235,18 @@ impl Flusher {
     }
 
     /// Gives old segments of the log back: what they hold is in the engine, and nobody who is
-    /// behind needs them. Once the disk is full no regard is paid to members that are behind: they
-    /// get a snapshot.
+    /// behind needs them. Members that fetch a snapshot are waited for, but not for ever: one that
+    /// takes too long, or comes while the disk is full, gets another snapshot.
     fn trim(&mut self) -> Result<(), Ending> {
         let durable = self.work.flush.durable();
-        let held = self.work.outgoing.trim_floor().unwrap_or(durable).min(durable);
-        let (floor, keep_bytes) = match self.was_full {
-            true => (durable, 0),
-            false => (held, self.work.sizes.log_keep_bytes),
+        let sizes = self.work.sizes;
+        let held_max = HELD_FACTOR * (sizes.log_keep_bytes + sizes.segment_bytes);
+        let log_bytes = self.work.log.lock().unwrap_or_else(PoisonError::into_inner).disk_bytes();
+        let floor = match self.was_full || log_bytes > held_max {
+            true => durable,
+            false => self.work.outgoing.trim_floor().unwrap_or(durable).min(durable),
         };
+        let keep_bytes = if self.was_full { 0 } else { sizes.log_keep_bytes };
         let first = loop {
             let mut log = self.work.log.lock().unwrap_or_else(PoisonError::into_inner);
             let job = log.trim_job(floor.get(), keep_bytes);

@@ -41,6 +41,9 @@ pub enum OpenError {
     /// The data cannot be recovered.
     #[error("{0}")]
     Recovery(String),
+    /// The disk has no room for what is needed to open the data.
+    #[error("{0}")]
+    Full(String),
     /// The node was removed from its cluster.
     #[error("{0}")]
     Removed(String),

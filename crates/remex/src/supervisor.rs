@@ -15,6 +15,9 @@ use crate::recollection::Recollection;
 use crate::repair::repair;
 use crate::{Fatal, OpenError};
 
+/// Pause before a disk without room is tried again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// What is said of a node that finds in its own state that it was removed.
 const REMOVED: &str = "this node was removed from the cluster";
 
@@ -97,7 +100,7 @@ pub(crate) enum Begin {
     Running(Ended),
     /// The parts could not be opened, but can be repaired.
     Damaged(Damage),
-    /// The node belongs to no cluster yet.
+    /// The node belongs to no cluster yet, or waits for room on its disk.
     Apart,
 }
 
@@ -161,25 +164,38 @@ enum Opened {
     Removed,
 }
 
-/// Becomes part of a cluster if the node is not, and opens its parts.
+/// Becomes part of a cluster if the node is not, and opens its parts; waits while the disk has no
+/// room for them.
 async fn open(house: &Arc<House>, room: &Arc<Room>) -> Result<Opened, Fatal> {
     let config = &house.config;
     let failed = |error: OpenError| Fatal::Failed(error.to_string());
     let entering = house.former.enter_cluster(&config.join, config.expect, config.wait);
     let founded = entering.await.map_err(failed)?;
-    let (house, room, moving) = (Arc::clone(house), Arc::clone(room), room.begin_moving().await);
-    let opening = tokio::task::spawn_blocking(move || {
-        let (generation, ended) = Generation::open(&house, &founded)?;
-        room.enter(generation);
-        drop(moving);
-        Ok(ended)
-    });
-    match opening.await {
-        Ok(Ok(ended)) => Ok(Opened::Running(ended)),
-        Ok(Err(Unopened::Damaged(damage))) => Ok(Opened::Damaged(damage)),
-        Ok(Err(Unopened::Removed)) => Ok(Opened::Removed),
-        Ok(Err(Unopened::Error(error))) => Err(failed(error)),
-        Err(error) => Err(Fatal::Failed(format!("opening the data failed: {error}"))),
+    let mut said = false;
+    loop {
+        let moving = room.begin_moving().await;
+        let (house, room, founded) = (Arc::clone(house), Arc::clone(room), founded.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let (generation, ended) = Generation::open(&house, &founded)?;
+            room.enter(generation);
+            drop(moving);
+            Ok(ended)
+        });
+        match opening.await {
+            Ok(Ok(ended)) => return Ok(Opened::Running(ended)),
+            Ok(Err(Unopened::Damaged(damage))) => return Ok(Opened::Damaged(damage)),
+            Ok(Err(Unopened::Removed)) => return Ok(Opened::Removed),
+            Ok(Err(Unopened::Error(OpenError::Full(reason)))) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::error!(%reason, "the node waits for room on its disk");
+                }
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            Ok(Err(Unopened::Error(error))) => return Err(failed(error)),
+            Err(error) => {
+                return Err(Fatal::Failed(format!("opening the data failed: {error}")));
+            }
+        }
     }
 }
 
@@ -206,6 +222,8 @@ pub(crate) fn open_first(
             house.board.set_stage(Stage::Running);
             Ok(Begin::Running(ended))
         }
+        // The supervisor waits for room.
+        Err(Unopened::Error(OpenError::Full(_))) => Ok(Begin::Apart),
         Err(Unopened::Error(error)) => Err(error),
         Err(Unopened::Removed) => Err(OpenError::Removed(removed(house, REMOVED).to_string())),
         Err(Unopened::Damaged(damage)) => {

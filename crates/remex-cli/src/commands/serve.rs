@@ -179,7 +179,8 @@ fn not_opened(error: OpenError) -> Failure {
         | OpenError::Locked { .. }
         | OpenError::Identity(_)
         | OpenError::Listen { .. }
-        | OpenError::Recovery(_) => Exit::Failure,
+        | OpenError::Recovery(_)
+        | OpenError::Full(_) => Exit::Failure,
     };
     Failure::new(exit, error)
 }

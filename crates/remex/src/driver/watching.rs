@@ -1,7 +1,7 @@
 //! Looking at the other members once a second: whether their states agree with this node's, and
 //! whether the leader has room.
 
-use remex_consensus::Marks;
+use remex_consensus::{Event, Marks};
 use remex_model::NodeId;
 
 use super::Driver;
@@ -27,10 +27,14 @@ impl Driver {
         self.cluster.set_own(self.checkpoints.next_to_tell(), disk);
         let leader = self.core.leadership().leader;
         let mut no_space = disk.full;
+        let mut with_room = None;
         let voters: Vec<NodeId> = self.core.membership().voters().collect();
         for peer in self.cluster.peers().values() {
             let Some(vitals) = peer.vitals() else { continue };
             no_space |= leader == Some(peer.id) && vitals.disk.full;
+            if !vitals.disk.full && voters.contains(&peer.id) {
+                with_room = Some(peer.id);
+            }
             let Some(checkpoint) = vitals.checkpoint else { continue };
             if let Some(difference) = self.checkpoints.compare(peer.id, checkpoint, &voters) {
                 self.meters.state_mismatches.add();
@@ -38,6 +42,10 @@ impl Driver {
             }
         }
         self.board.set_no_space(no_space);
+        // A leader that cannot write cannot apply either: somebody else leads better.
+        if let Some(to) = with_room.filter(|_| self.log.is_held_up()) {
+            self.follow_up.push(Event::Transfer { to: Some(to) });
+        }
         Ok(())
     }
 

@@ -107,6 +107,11 @@ impl LogWriter {
         self.write_waiting()
     }
 
+    /// Whether the disk has no room for what is to be written.
+    pub(crate) fn is_held_up(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Tries again what the disk had no room for. As [`LogWriter::write`].
     pub(crate) fn retry(&mut self) -> Result<Option<u64>, Ending> {
         if self.waiting.is_empty() { Ok(None) } else { self.write_waiting() }

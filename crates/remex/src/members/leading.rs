@@ -141,6 +141,7 @@ impl Steward {
         };
         let membership = serving.board.membership();
         invitable(&membership, cluster, &found, &phase, pristine, name)?;
+        let replaces = membership.named(&found.name).is_some();
         let member = Member { promote: role == MemberRole::Voter, ..found };
         let (member, added) = self.take_in(serving, member, deadline).await?;
         if !added {
@@ -149,7 +150,8 @@ impl Steward {
         }
         match ask::invite(&serving.cluster.hello(), cluster, &member).await {
             Ok(()) => {}
-            Err(Absent::Denied(error)) if error.code == ErrorCode::Conflict => {
+            // Unless it has taken the place of another: that one is gone already.
+            Err(Absent::Denied(error)) if error.code == ErrorCode::Conflict && !replaces => {
                 tracing::warn!(member = %member.name, reason = %error, "it does not come");
                 let changes = vec![MemberChange::Remove(member.id)];
                 propose(serving, changes, false, deadline).await?;

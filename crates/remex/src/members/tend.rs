@@ -20,6 +20,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest time for one change.
 const TTL: Duration = Duration::from_secs(5);
 
+/// A member that has been silent for this long is looked for at its address: it may run there without
+/// its disk. Longer than a restart takes: a node that is started with the wrong data directory by
+/// mistake can be stopped before it takes the other's place.
+const GONE_MS: u64 = 10_000;
+
 impl Steward {
     /// Looks after the members, for as long as the node lives.
     pub(crate) async fn tend(self: Arc<Self>) {
@@ -53,8 +58,11 @@ impl Steward {
         let cluster = &serving.cluster;
         let peers = cluster.peers();
         for (member, part) in membership.members() {
-            let silent = peers.get(&member.id).is_some_and(|peer| !cluster.was_heard(peer));
-            if !silent || !cluster.knows_who_is_alive() {
+            let silent = |since: Option<u64>| since.is_none_or(|since| since > GONE_MS);
+            let gone = peers
+                .get(&member.id)
+                .is_some_and(|peer| !peer.is_connected() && silent(cluster.since_contact_ms(peer)));
+            if !gone || !cluster.knows_who_is_alive() {
                 continue;
             }
             let (hello, address) = (cluster.hello(), &member.peer_address);

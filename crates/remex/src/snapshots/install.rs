@@ -51,6 +51,14 @@ pub(crate) fn install(
             shelf.discard_pending().map_err(|error| broken(&error))?;
             return Ok(None);
         }
+        // Nothing is lost: the snapshot stays, and is installed when there is room.
+        Err(error) if error.is_full() => {
+            return Err(OpenError::Full(format!(
+                "no room to install the snapshot {}: {error}; make room on the disk (a folder \
+                 `set-aside` in the data directory is not needed any more once the node serves)",
+                path.display()
+            )));
+        }
         Err(error) => return Err(broken(&error)),
     };
     tracing::info!(index = %header.index, revision = %header.revision, "installed a snapshot");

@@ -12,6 +12,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   sim SEED              replay one seed in the simulator
   sim --seeds N         run N seeds (more arguments go to the simulator as they are)
   failover [ARGS]       measure failover and restart, beside etcd if it is found (--etcd PATH)
+  crash [RIG] [ARGS]    crash points, failing calls, power cuts, full disks, overwrites: see docs/testing.md
   tidy                  check the repository itself";
 
 fn main() -> anyhow::Result<()> {
@@ -24,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         ["golden", rest @ ..] => verbs::golden(rest),
         ["sim", rest @ ..] if !rest.is_empty() => verbs::sim(rest),
         ["failover", rest @ ..] => verbs::failover(rest),
+        ["crash", rest @ ..] => verbs::crash(rest),
         ["tidy"] => verbs::tidy(),
         _ => bail!("{USAGE}"),
     }

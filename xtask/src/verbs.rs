@@ -82,6 +82,33 @@ pub fn failover(arguments: &[&str]) -> anyhow::Result<()> {
     cargo("failover", &[run.concat().as_slice(), arguments].concat(), &[])
 }
 
+/// Runs the rigs that end lives and fill disks, beyond the sample that tests run. The arguments
+/// are the name of a rig, which leaves the others out, and flags with a number or `all`.
+///
+/// # Errors
+/// If one of them finds something, or the arguments are none.
+pub fn crash(arguments: &[&str]) -> anyhow::Result<()> {
+    let (mut filter, mut variables) = (Vec::new(), Vec::new());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let variable = match *argument {
+            "--points" => "REMEX_RIG_POINTS",
+            "--power-cuts" => "REMEX_RIG_CUTS",
+            "--minutes" => "REMEX_RIG_MINUTES",
+            "--binary" => "REMEX_RIG_BINARY",
+            rig if !rig.starts_with('-') => {
+                filter.push(rig);
+                continue;
+            }
+            other => bail!("crash does not know {other}"),
+        };
+        variables.push((variable, *rest.next().context("a flag without its value")?));
+    }
+    let test = ["test", "--locked", "--package", "remex-cli", "--test", "rigs", "--"];
+    let quietly = ["--nocapture", "--test-threads", "1"];
+    cargo("crash", &[&test, filter.as_slice(), &quietly].concat(), &variables)
+}
+
 /// Checks the repository itself.
 ///
 /// # Errors

@@ -50,17 +50,25 @@ fn prepare(nodes: usize) -> Cluster {
     Cluster::prepare(&Plan { binary: binary(), nodes, arguments: Vec::new() }).unwrap()
 }
 
-/// Puts fresh keys until one is refused for lack of space. Returns how many were taken.
+/// Puts fresh keys until the disk is full. Returns how many were taken. A put may also be refused
+/// because those before it have taken all the room there was when it was last measured.
 fn fill(node: &Node, writer: &mut Writer) -> usize {
     let mut http = client(node.address());
-    for number in 0..PUTS_MAX {
-        match writer.put(&mut http, number, VALUE_BYTES) {
-            Step::Acknowledged => {}
-            Step::Refused(507) => return number,
-            other => panic!("put {number}: {other:?}\n{}", node.logs().tail()),
+    let mut taken = 0;
+    while taken < PUTS_MAX {
+        match writer.put(&mut http, taken, VALUE_BYTES) {
+            Step::Acknowledged => taken += 1,
+            Step::Refused(507) if is_full(node) => return taken,
+            Step::Refused(507) => thread::sleep(Duration::from_millis(20)),
+            other => panic!("put {taken}: {other:?}\n{}", node.logs().tail()),
         }
     }
     panic!("{PUTS_MAX} puts have fitted");
+}
+
+/// Whether the node says that its disk is full.
+fn is_full(node: &Node) -> bool {
+    node.look("/v1/status").unwrap().json().unwrap()["disk"]["full"] == true
 }
 
 /// Puts until one is taken, and says how long it took. All others must be refused.

@@ -3,7 +3,7 @@
 //! - `points`: one node is killed before, and in the middle of, every call that changes its files;
 //! - `snapshots`: so is one of three while it fetches and installs a snapshot;
 //! - `faults`: calls fail with `EIO` or `ENOSPC`, or write less than they were told;
-//! - `power`: the power is cut, by copying a mounted file system;
+//! - `power`: the power is cut, by shutting a file system down under the node;
 //! - `full`: the disk is full, on a small file system of its own;
 //! - `overwrites`: keys are overwritten for minutes, and the disk must not fill up.
 //!
@@ -24,6 +24,7 @@ mod disks;
 mod faults;
 mod full;
 mod life;
+mod overwrites;
 mod points;
 mod power;
 mod settings;

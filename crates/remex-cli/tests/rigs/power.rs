@@ -1,10 +1,10 @@
 //! Power cuts: the file system under a node stops at an instant, and is mounted again as a machine
 //! does that starts. What was synced is there; what was not is there or not.
 //!
-//! Two ways. The file system is shut down under the running node, which ends of it: any call may be
-//! cut in its middle. Or its image is copied while the node stands still between two calls, and
-//! another node starts from the copy: then the first goes on, and what was in its memory alone is
-//! missing in the copy.
+//! The file system is shut down under the running node, as the driver of a disk does that has lost
+//! its power: whatever call is under way is cut in its middle, nothing reaches the image any more, and
+//! what only the page cache held is gone. (Copying the image of a mounted file system would not be one
+//! instant: the copy takes longer than a sync.)
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) keep_bytes: u64,
     /// Pieces in which a snapshot is fetched.
     pub(crate) snapshot_pieces: usize,
+    /// Mean time that a piece takes beside its way through the network.
+    pub(crate) snapshot_piece_us: u64,
     /// Ticks between two times that a node writes down what it knows of the others' disks.
     pub(crate) remember_ticks: u64,
     pub(crate) network: NetworkSettings,
@@ -93,6 +95,8 @@ pub(crate) struct FaultSettings {
     pub(crate) cut_at_sync: PerMyriad,
     /// Probability that a node loses its power when it has applied a joint membership.
     pub(crate) cut_in_change: PerMyriad,
+    /// Probability that a node loses its power when it was given a piece of a snapshot.
+    pub(crate) cut_in_fetch: PerMyriad,
 }
 
 /// A kind of fault.
@@ -172,7 +176,8 @@ impl Settings {
                 history_age_ms: dice.pick(&[0, 1_000, 1_000_000]),
             },
             keep_bytes: dice.pick(&[0, 0, 20_000, 200_000]),
-            snapshot_pieces: dice.pick(&[1, 3, 10]),
+            snapshot_pieces: dice.pick(&[1, 4, 20]),
+            snapshot_piece_us: dice.pick(&[10, 1_000, 50_000]),
             remember_ticks: dice.pick(&[4, 10, 20]),
             network: NetworkSettings::draw(dice),
             disk: DiskSettings::draw(dice, segment_bytes),
@@ -239,6 +244,7 @@ impl FaultSettings {
             cut_new_leader: dice.pick(&[0, 0, 1_000, 4_000]),
             cut_at_sync: dice.pick(&[0, 0, 10, 100]),
             cut_in_change: dice.pick(&[0, 0, 1_000, 3_000]),
+            cut_in_fetch: dice.pick(&[0, 0, 300, 1_000]),
         }
     }
 }

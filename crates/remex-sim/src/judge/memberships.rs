@@ -66,6 +66,12 @@ impl Memberships {
         Index(began.get() - 1)
     }
 
+    /// Whether a node was the only voter at some entry from one to another.
+    pub(crate) fn is_alone(&self, node: NodeId, from: Index, to: Index) -> bool {
+        let mut memberships = self.between(from, to.next());
+        memberships.any(|membership| membership.voters().eq([node]))
+    }
+
     /// The membership at `from`, and all that follow before `to`.
     pub(crate) fn between(&self, from: Index, to: Index) -> impl Iterator<Item = &Arc<Membership>> {
         let first = self.0.range(..=from).next_back().map_or(FOUNDING.0, |(&index, _)| index);

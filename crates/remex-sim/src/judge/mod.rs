@@ -131,6 +131,9 @@ impl Judge {
     /// A core has begun with this much applied.
     pub(crate) fn started(&mut self, node: NodeId, applied: Index) {
         self.back.restarted(node, applied);
+        if self.is_alone(node) {
+            self.matching.forget_behind(self.logs[node].synced_last());
+        }
     }
 
     /// Whether some log holds a change of the membership that nobody has applied.
@@ -139,9 +142,11 @@ impl Judge {
         self.logs.iter().any(|log| !log.is_gone && log.all.changes_behind(applied))
     }
 
-    /// Whether this node is the only one that votes.
+    /// Whether this node is the only one that votes, by what it had applied when it was last seen
+    /// or may have applied since.
     fn is_alone(&self, node: NodeId) -> bool {
-        self.memberships.latest().voters().eq([node])
+        let (applied, committed) = (self.back.applied(node), self.ledger.last());
+        self.memberships.is_alone(node, applied, committed)
     }
 
     /// A core hands a write to its driver.
@@ -190,9 +195,6 @@ impl Judge {
             synced_survives::check(node, log, hard_state, first, stamps)?;
         }
         log.recover(hard_state, first, stamps, &self.ledger);
-        if self.is_alone(node) {
-            self.matching.forget_behind(self.logs[node].synced_last());
-        }
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use crate::around::Around;
 #[derive(Debug)]
 pub(super) struct Copy {
     of: NodeId,
+    /// The last entry whose effect its engine holds.
+    durable: Index,
     /// Term and last entry of its log.
     end: (Term, Index),
     media: Media,
@@ -29,12 +31,15 @@ impl Node {
         let (media, options) = (self.media.copy(), self.log_options(of, around));
         let Ok((log, _)) = Log::open(media.disk.fork(), options) else { return };
         let end = (Term(log.hard_state().term), Index(log.last_index()));
-        self.copy = Some(Copy { of, end, media, remembered: self.remembered.clone() });
+        let durable = self.durable();
+        self.copy = Some(Copy { of, durable, end, media, remembered: self.remembered.clone() });
     }
 
-    /// Term and last entry of the copy of this self's disk, if there is one.
-    pub(crate) fn copied(&self, id: NodeId) -> Option<(Term, Index)> {
-        self.copy.as_ref().filter(|copy| copy.of == id).map(|copy| copy.end)
+    /// Term and last entry of the copy of this self's disk, if there is one, and which entry's
+    /// effect is the last in its engine.
+    pub(crate) fn copied(&self, id: NodeId) -> Option<((Term, Index), Index)> {
+        let copy = self.copy.as_ref().filter(|copy| copy.of == id)?;
+        Some((copy.end, copy.durable))
     }
 
     /// Puts the copy in the place of the disk; the process does not run.

@@ -130,6 +130,10 @@ impl Node {
         around.trace.note([30, position as u64, end as u64]);
         around.trace.line(around.now_us, || format!("n{position} has {end} bytes of a snapshot"));
         if end < offer.bytes.len() {
+            if let Some(running) = &self.running {
+                let chance = around.settings.faults.cut_in_fetch;
+                running.lose_power_soon(chance, 2_000, around);
+            }
             return Ok(true);
         }
         let part = std::mem::take(&mut self.media.part);

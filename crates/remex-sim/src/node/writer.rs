@@ -43,6 +43,11 @@ impl Running {
     ) -> Result<(), Stop> {
         around.trace.note([3, number, entries.len() as u64]);
         around.judge.appended(self.id, hard_state, &entries)?;
+        let position = self.position;
+        around.trace.line(around.now_us, || {
+            let indexes: Vec<u64> = entries.iter().map(|entry| entry.index.get()).collect();
+            format!("n{position} writes {number}: {hard_state:?}, entries {indexes:?}")
+        });
         let leads = self.core.leadership().role == Role::Leader;
         match around.plant {
             Some(Plant::FollowerAcksUnsynced) if !leads => {

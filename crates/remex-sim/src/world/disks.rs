@@ -84,16 +84,19 @@ impl World {
     /// What is promised is that a node with an older disk is refused by a peer that has seen it
     /// with more, and the leader tells that to the others once a second. So the copy is put back
     /// only when every other member, whichever of its files it goes on from, knows enough; before
-    /// that there is nothing that could notice it.
+    /// that there is nothing that could notice it. Nor is there where it once was the only voter:
+    /// then it need not ask anybody.
     fn can_go_back(&self, place: usize) -> Option<NodeId> {
         let id = self.can_lose(place)?;
-        let copied = self.nodes[place].copied(id)?;
+        let (copied, began) = self.nodes[place].copied(id)?;
         let knows = |other: NodeId| {
             let home = self.home(other).filter(|_| other != id);
             home.is_none_or(|home| self.is_settled(home) && home.would_refuse(id, copied))
         };
-        let membership = self.around.judge.memberships.latest();
-        membership.members().all(|(member, _)| knows(member.id)).then_some(id)
+        let memberships = &self.around.judge.memberships;
+        let alone = memberships.is_alone(id, began, copied.1);
+        let all_know = memberships.latest().members().all(|(member, _)| knows(member.id));
+        (all_know && !alone).then_some(id)
     }
 
     /// Something on the disk changes by itself: in the log, which costs the node what it has

@@ -27,6 +27,7 @@ impl World {
         around.network.heal();
         around.settings.disk.cut_in_recovery = 0;
         around.settings.disk.sync_us = around.settings.disk.sync_us.min(500);
+        around.settings.snapshot_piece_us = around.settings.snapshot_piece_us.min(1_000);
         around.settings.think_us = around.settings.think_us.min(20_000);
         around.settings.ttl_ticks = around.settings.ttl_ticks.max(40);
         for node in 0..self.nodes.len() {

@@ -111,7 +111,8 @@ impl World {
         self.nodes[node].goes_on_with(Some(from));
         let more = self.nodes[node].take_piece(&offer, around)?;
         if more {
-            let delay = around.network.round_trip();
+            let delay = around.dice.around(around.settings.snapshot_piece_us);
+            let delay = delay + around.network.round_trip();
             around.after(delay, again);
         } else if self.nodes[node].running().is_none() {
             around.after(1, Happening::Restart { node });

@@ -5,11 +5,15 @@ use std::fmt;
 
 use super::event::{Event, Outcome};
 use super::model::{ABSENT, States};
-use super::search::{Stuck, Verdict, search};
+use super::search::{CONFIGURATIONS_MAX, Stuck, Verdict, search};
 
 /// Reads are left out of a window one by one while it still fails, up to this many: each costs a
 /// search.
 const WINDOW_EVENTS_SHRUNK_MAX: usize = 400;
+
+/// Configurations that may be searched for a failure to become easier to read. What has been found
+/// by then is shown.
+const EXPLANATION_CONFIGURATIONS_MAX: usize = 5_000_000;
 
 /// Why a history is not linearizable, shown for one key.
 #[derive(Clone, Debug)]
@@ -54,9 +58,9 @@ pub fn check(events: &[Event]) -> Result<(), Violation> {
     }
     for (key, events) in keys {
         let history = KeyHistory { key, states: States::of(events.iter().copied()), events };
-        match history.search(&history.events, Start::Absent) {
+        match history.search(&history.events, Start::Absent, &mut { CONFIGURATIONS_MAX }) {
             Verdict::Linearizable => {}
-            Verdict::Impossible(_) => return Err(history.explain()),
+            Verdict::Impossible(stuck) => return Err(history.explain(stuck)),
             Verdict::Undecided => return Err(history.undecided()),
         }
     }
@@ -77,15 +81,22 @@ enum Start {
     Anything,
 }
 
-impl<'a> KeyHistory<'a> {
-    fn search(&self, events: &[&Event], start: Start) -> Verdict {
+/// A part of a history that is known to fail.
+struct Window<'e> {
+    events: Vec<&'e Event>,
+    start: Start,
+    stuck: Stuck,
+}
+
+impl KeyHistory<'_> {
+    fn search(&self, events: &[&Event], start: Start, budget: &mut usize) -> Verdict {
         let calls = self.states.calls(events.iter().copied().enumerate());
         if start == Start::Absent {
-            return search(&calls, ABSENT);
+            return search(&calls, ABSENT, budget);
         }
         let mut furthest = Verdict::Undecided;
         for state in self.states.all() {
-            match search(&calls, state) {
+            match search(&calls, state, budget) {
                 Verdict::Impossible(stuck) => furthest = Verdict::Impossible(stuck),
                 decided => return decided,
             }
@@ -93,8 +104,9 @@ impl<'a> KeyHistory<'a> {
         furthest
     }
 
-    fn fails(&self, events: &[&Event], start: Start) -> Option<Stuck> {
-        match self.search(events, start) {
+    /// Where no order goes on, if it is certain that there is none.
+    fn fails(&self, events: &[&Event], start: Start, budget: &mut usize) -> Option<Stuck> {
+        match self.search(events, start, budget) {
             Verdict::Impossible(stuck) => Some(stuck),
             Verdict::Linearizable | Verdict::Undecided => None,
         }
@@ -138,18 +150,24 @@ impl<'a> KeyHistory<'a> {
         })
     }
 
-    /// Finds a short part of a history that fails, which is still a proof of the failure.
-    fn explain(&self) -> Violation {
+    /// Finds a short part of a history that fails, which is still a proof of the failure. `stuck`
+    /// is where the whole of it fails.
+    fn explain(&self, stuck: Stuck) -> Violation {
         if let Some(violation) = self.unwritten() {
             return violation;
         }
-        let prefix = self.shortest_prefix();
+        self.shrink(stuck, &mut { EXPLANATION_CONFIGURATIONS_MAX })
+    }
+
+    fn shrink(&self, stuck: Stuck, budget: &mut usize) -> Violation {
+        let whole = || self.events.iter().map(|event| (*event).clone()).collect();
+        let (prefix, stuck) = self.shortest_prefix(budget).unwrap_or_else(|| (whole(), stuck));
         let prefix: Vec<&Event> = prefix.iter().collect();
-        let (mut window, start) = self.latest_start(&prefix);
-        self.drop_needless_reads(&mut window, start);
-        let stuck = self.fails(&window, start).expect("every step kept a history that fails");
-        let mut order: Vec<usize> = (0..window.len()).collect();
-        order.sort_by_key(|position| window[*position].call_at);
+        let window = Window { events: prefix, start: Start::Absent, stuck };
+        let window = self.begin_late(window, budget);
+        let Window { events, start, stuck } = self.drop_needless_reads(window, budget);
+        let mut order: Vec<usize> = (0..events.len()).collect();
+        order.sort_by_key(|position| events[*position].call_at);
         let next: BTreeSet<usize> = stuck.next.into_iter().collect();
         let stuck_at = order.iter().enumerate().filter(|(_, position)| next.contains(position));
         let begins = match start {
@@ -163,27 +181,24 @@ impl<'a> KeyHistory<'a> {
             explanation: format!(
                 "no order of these {} operations explains every answer ({begins}); the longest \
                  order found ends with the key holding {held}",
-                window.len()
+                events.len()
             ),
-            window: order.iter().map(|position| window[*position].clone()).collect(),
+            window: order.iter().map(|position| events[*position].clone()).collect(),
         }
     }
 
-    /// What had been seen when the history first failed. A history cut at a time keeps what had
+    /// What had been seen when the history first failed, and where it is stuck then. A history cut at a time keeps what had
     /// been called; a write that had not returned is unknown there, a read says nothing. Cutting
     /// later only adds knowledge, so the first failing cut can be found by bisection.
-    fn shortest_prefix(&self) -> Vec<Event> {
+    fn shortest_prefix(&self, budget: &mut usize) -> Option<(Vec<Event>, Stuck)> {
         let mut cuts: Vec<u64> = self.events.iter().filter_map(|event| event.return_at).collect();
         cuts.push(u64::MAX);
         cuts.sort_unstable();
-        let fails_at = |cut: u64| {
+        first_failing(&cuts, |cut| {
             let prefix = self.prefix(cut);
-            self.fails(&prefix.iter().collect::<Vec<_>>(), Start::Absent).is_some()
-        };
-        let first = cuts.partition_point(|cut| !fails_at(*cut));
-        // A search that gives up on a shorter prefix could mislead the bisection.
-        let cut = cuts.get(first).copied().filter(|cut| fails_at(*cut)).unwrap_or(u64::MAX);
-        self.prefix(cut)
+            let stuck = self.fails(&prefix.iter().collect::<Vec<_>>(), Start::Absent, budget)?;
+            Some((prefix, stuck))
+        })
     }
 
     fn prefix(&self, cut: u64) -> Vec<Event> {
@@ -203,9 +218,9 @@ impl<'a> KeyHistory<'a> {
 
     /// The latest quiet moment (no certain operation spans it) from which the rest fails even if
     /// the key could have held anything then.
-    fn latest_start<'e>(&self, prefix: &[&'e Event]) -> (Vec<&'e Event>, Start) {
+    fn begin_late<'e>(&self, window: Window<'e>, budget: &mut usize) -> Window<'e> {
         let certain = |event: &&&Event| event.result != Outcome::Unknown;
-        let mut sorted: Vec<&&Event> = prefix.iter().filter(certain).collect();
+        let mut sorted: Vec<&&Event> = window.events.iter().filter(certain).collect();
         sorted.sort_by_key(|event| event.call_at);
         let mut quiet = Vec::new();
         let mut returned_by = 0;
@@ -215,38 +230,86 @@ impl<'a> KeyHistory<'a> {
             }
             returned_by = returned_by.max(event.return_at.unwrap_or(u64::MAX));
         }
-        let suffix = |start: u64| -> Vec<&'e Event> {
-            let kept = |event: &&&Event| !certain(event) || event.call_at >= start;
-            prefix.iter().filter(kept).copied().collect()
-        };
-        let last = quiet
-            .partition_point(|start| self.fails(&suffix(*start), Start::Anything).is_some())
-            .checked_sub(1);
-        last.map_or_else(
-            || (prefix.to_vec(), Start::Absent),
-            |last| (suffix(quiet[last]), Start::Anything),
-        )
+        quiet.reverse();
+        let failing = first_failing(&quiet, |begin| {
+            let kept = |event: &&&Event| !certain(event) || event.call_at >= begin;
+            let events: Vec<&'e Event> = window.events.iter().filter(kept).copied().collect();
+            let stuck = self.fails(&events, Start::Anything, budget)?;
+            Some(Window { events, start: Start::Anything, stuck })
+        });
+        failing.unwrap_or(window)
     }
 
     /// Leaves out answers, one by one, without which the window still fails. Only reads and
     /// refusals: without them the rest is a weaker claim about the same writes.
-    fn drop_needless_reads(&self, window: &mut Vec<&Event>, start: Start) {
-        if window.len() > WINDOW_EVENTS_SHRUNK_MAX {
-            return;
-        }
+    fn drop_needless_reads<'e>(&self, mut window: Window<'e>, budget: &mut usize) -> Window<'e> {
         let mut position = 0;
-        while position < window.len() {
-            let event = window[position];
+        while position < window.events.len() && window.events.len() <= WINDOW_EVENTS_SHRUNK_MAX {
+            let event = window.events[position];
             let observes = event.writes().is_none() || event.result == Outcome::Refused;
-            let without: Vec<&Event> =
-                window[..position].iter().chain(&window[position + 1..]).copied().collect();
-            let needless = event.result == Outcome::Failed
-                || (observes && self.fails(&without, start).is_some());
-            if needless {
-                *window = without;
-            } else {
-                position += 1;
+            let (before, behind) = (&window.events[..position], &window.events[position + 1..]);
+            let without: Vec<&Event> = before.iter().chain(behind).copied().collect();
+            let droppable = observes || event.result == Outcome::Failed;
+            match droppable.then(|| self.fails(&without, window.start, budget)).flatten() {
+                Some(stuck) => window = Window { events: without, stuck, ..window },
+                None => position += 1,
             }
         }
+        window
+    }
+}
+
+/// What `fails` finds at the first of these times at which it finds anything: it does at all later
+/// ones, unless it gives up.
+fn first_failing<T>(times: &[u64], mut fails: impl FnMut(u64) -> Option<T>) -> Option<T> {
+    let (mut low, mut high, mut found) = (0, times.len(), None);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match fails(times[middle]) {
+            Some(failure) => (found, high) = (Some(failure), middle),
+            None => low = middle + 1,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Found, Op};
+    use super::*;
+
+    fn event(at: u64, op: Op, result: Outcome) -> Event {
+        let key = "k".to_owned();
+        Event { client: 1, key, op, call_at: at, return_at: Some(at + 1), result }
+    }
+
+    /// The shorter explanation is worth only so much searching: without it the failure is shown as
+    /// it was found.
+    #[test]
+    fn a_failure_that_is_too_hard_to_shorten_is_shown_whole() {
+        let read = |at, value: &str| {
+            let found = Found { value: value.to_owned(), revision: None };
+            event(at, Op::Get, Outcome::Read(Some(found)))
+        };
+        let put = |at, value: &str| {
+            let written = Outcome::Written { revision: None, existed: None };
+            event(at, Op::Put { value: value.to_owned() }, written)
+        };
+        let events = [put(0, "a"), read(2, "a"), put(4, "b"), read(6, "b"), read(8, "a")];
+        let events: Vec<&Event> = events.iter().collect();
+        let states = States::of(events.iter().copied());
+        let history = KeyHistory { key: "k", states, events };
+        let stuck = || match history.search(&history.events, Start::Absent, &mut 100) {
+            Verdict::Impossible(stuck) => stuck,
+            verdict => panic!("{verdict:?}"),
+        };
+        let whole = history.shrink(stuck(), &mut 0);
+        assert_eq!((whole.window.len(), whole.stuck), (5, vec![4]));
+        let short = history.shrink(stuck(), &mut 1_000);
+        assert_eq!((short.window.len(), short.stuck), (2, vec![1]));
+        assert!(matches!(
+            history.search(&history.events, Start::Absent, &mut 1),
+            Verdict::Undecided
+        ));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use rustc_hash::FxBuildHasher;
+
 use super::model::{Calls, State};
 
 /// After this many configurations of one key the search gives up rather than fill the memory.
 /// Histories as tests make them need a few for each operation.
-const CONFIGURATIONS_MAX: usize = 10_000_000;
+pub(super) const CONFIGURATIONS_MAX: usize = 10_000_000;
 
 /// What the search found.
 #[derive(Debug)]
@@ -75,10 +77,11 @@ impl Configuration {
 }
 
 /// Looks for an order in which every certain operation, and any of the unknown ones, gives the
-/// answer that was recorded, starting from `initial`.
-pub(super) fn search(calls: &Calls, initial: State) -> Verdict {
+/// answer that was recorded, starting from `initial`. It gives up when as many configurations were
+/// seen as `budget` allows, and takes from that what it has used.
+pub(super) fn search(calls: &Calls, initial: State, budget: &mut usize) -> Verdict {
     let twins = earlier_twins(calls);
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::with_hasher(FxBuildHasher);
     let mut waiting = vec![Configuration::start(initial, calls)];
     let mut stuck = Stuck { state: initial, next: Vec::new() };
     let mut placed_max = None;
@@ -97,9 +100,8 @@ pub(super) fn search(calls: &Calls, initial: State) -> Verdict {
         if seen.contains(&configuration) {
             continue;
         }
-        if seen.len() >= CONFIGURATIONS_MAX {
-            return Verdict::Undecided;
-        }
+        let Some(left) = budget.checked_sub(1) else { return Verdict::Undecided };
+        *budget = left;
         for (index, state) in useful_unknown(&configuration, calls, &twins, &next, until) {
             let mut successor = Configuration { state, ..configuration.clone() };
             successor.place_unknown(index);

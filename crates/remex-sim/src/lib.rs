@@ -1,11 +1,14 @@
 //! Deterministic simulator: the shipped code, one seed, every fault.
 //!
-//! A run is a small cluster of one, three or five nodes and some clients in one thread. Each
-//! node is the shipped consensus core, the shipped log on a simulated disk, and the shipped
-//! state machine over the in-memory engine. The network loses, doubles, reorders, delays and
-//! replays messages and is cut in one direction or both; nodes crash at any moment, in the middle
-//! of a write and of a recovery, and their disks lose or tear what was not synced; syncs fail,
-//! disks become slow or full, processes stand still, clocks jump.
+//! A run is a small cluster and some clients in one thread: one, three or five founders and up to
+//! two machines more, of which nodes come and go. Each node is the shipped consensus core, the
+//! shipped log on a simulated disk, the shipped state machine over the in-memory engine, and the
+//! shipped snapshots. The network loses, doubles, reorders, delays and replays messages, is slow, and
+//! is cut in one direction or both; nodes crash at any moment, in the middle of a write, of a
+//! recovery, of a change of the membership, of fetching and installing a snapshot, and their disks
+//! lose or tear what was not synced; syncs fail, disks become slow or full, are lost, put back from
+//! an older copy, rot or put writes in the wrong place; processes stand still, clocks jump and go too
+//! fast or too slow.
 //!
 //! # What holds
 //!
@@ -13,16 +16,17 @@
 //! - After every step the judge checks the invariants of Raft and of the product, one file each
 //!   in `judge/`. It keeps its own account and never asks the code under test.
 //! - At the end all faults stop; within a bound of virtual time every node must serve again and
-//!   hold the same state. Then the whole history of all clients is checked for linearizability.
+//!   hold the same state, every disk that was lost be replaced, every change of the membership be
+//!   over. Then the whole history of all clients is checked for linearizability.
 //! - The simulator can fail: every planted bug ([`Plant`]) is found, and a test demands it.
-//! - What is played here and not shipped is the driver's part: `node/` does what the driver of
-//!   the node does, with a queue of happenings in place of threads.
+//! - What is played here and not shipped is the node's part: `node/` does what the driver, the
+//!   background threads, the handshake and the installation of snapshots do in the product, with a
+//!   queue of happenings in place of threads, and `world/members.rs` what its steward does.
 //!
 //! # What is missing
 //!
-//! Rot on disk, disks that are wiped or rolled back, watches; changes of membership and snapshots:
-//! nobody asks for the first or fetches the second. Therefore logs are trimmed only up to what every
-//! node has.
+//! Two nodes that run at once from copies of one disk, founding a cluster, watches, and a leader
+//! that refuses writes because a disk is full: a full disk ends a simulated node.
 
 mod around;
 mod campaign;

@@ -102,3 +102,43 @@ fn a_session_that_is_used_twice_is_found() {
 fn a_log_that_is_trimmed_too_far_is_found() {
     must_be_found(Plant::TrimmedTooFar);
 }
+
+#[test]
+fn a_learner_that_counts_for_the_majority_is_found() {
+    must_be_found(Plant::LearnerCounts);
+}
+
+#[test]
+fn a_commit_index_that_is_not_kept_is_found() {
+    must_be_found(Plant::CommitNotKept);
+}
+
+#[test]
+fn a_snapshot_without_request_keys_is_found() {
+    must_be_found(Plant::RequestsLeftOut);
+}
+
+#[test]
+fn a_snapshot_with_the_wrong_members_is_found() {
+    must_be_found(Plant::SnapshotOfOtherMembers);
+}
+
+#[test]
+fn a_snapshot_that_forgets_the_end_of_the_log_is_found() {
+    must_be_found(Plant::SnapshotForgetsTail);
+}
+
+#[test]
+fn an_older_disk_that_is_admitted_is_found() {
+    must_be_found(Plant::OldDiskAdmitted);
+}
+
+#[test]
+fn a_wiped_node_that_keeps_its_id_is_found() {
+    must_be_found(Plant::WipedKeepsId);
+}
+
+#[test]
+fn a_removed_node_that_is_not_told_is_found() {
+    must_be_found(Plant::RemovedNotTold);
+}

@@ -60,7 +60,7 @@ impl LostDisks {
         let soon = membership.members().filter(|(member, part)| part.votes() || member.promote);
         let soon: Vec<NodeId> = soon.map(|(member, _)| member.id).collect();
         let left = soon.iter().filter(|&&id| intact(id)).count();
-        majority(membership, &intact) && left * 2 > soon.len()
+        majority(membership, intact) && left * 2 > soon.len()
     }
 
     /// A node has taken a message in from another one.

@@ -65,6 +65,11 @@ impl Generation {
             has_log: former.has_log(),
             session,
         };
+        if !whose.has_log {
+            let path = directory.path().to_owned();
+            Recollection::forget(directory)
+                .map_err(|source| OpenError::DataDir { path, source })?;
+        }
         let parts = parts::open(&whose, &house.shelf)?;
         former.note_log()?;
         if parts.installed {

@@ -58,6 +58,15 @@ impl Recollection {
         fs::rename(new, path)
     }
 
+    /// Forgets what was last written: it is of another cluster, or of an earlier self. Marks of
+    /// another cluster, told to the members of this one, would make this node's disk an old one.
+    pub(crate) fn forget(directory: &Directory) -> io::Result<()> {
+        match fs::remove_file(directory.path().join("members")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Peer addresses of all members but `me`.
     pub(crate) fn addresses(&self, me: NodeId) -> Vec<String> {
         self.membership
@@ -92,6 +101,11 @@ mod tests {
         known.write(&directory).unwrap();
         assert_eq!(Recollection::read(&directory), known);
         assert_eq!(known.addresses(NodeId(1)), ["127.0.0.1:2"]);
+        for _ in 0..2 {
+            Recollection::forget(&directory).unwrap();
+            assert_eq!(Recollection::read(&directory), Recollection::default());
+        }
+        known.write(&directory).unwrap();
         let path = folder.path().join("members");
         let good = fs::read(&path).unwrap();
         for position in 0..good.len() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use remex_testkit::cluster::{Cluster, Node, Patience};
 
@@ -53,25 +54,29 @@ fn on_its_way(node: &Node) -> Option<u64> {
     fs::metadata(part).ok().map(|metadata| metadata.len())
 }
 
-/// Waits until a part of a snapshot has come, with the sender stopped in the middle of it.
-/// `false` if it all came too fast.
-fn stop_sender_in_the_middle(cluster: &Cluster, sender: usize, receiver: usize) -> bool {
+/// Lets a node run for a moment at a time until a part of a snapshot has come, and leaves it
+/// stopped there. `false`, and the node runs, if it all came too fast.
+fn stop_in_the_middle(cluster: &Cluster, receiver: usize) -> bool {
+    let node = &cluster.nodes()[receiver];
     let mut patience = Patience::default();
-    let ready = |node: &Node| node.look("/readyz").is_ok_and(|reply| reply.status == 200);
     loop {
-        for _ in 0..2_000 {
-            if on_its_way(&cluster.nodes()[receiver]).is_some_and(|bytes| bytes > 0) {
-                cluster.nodes()[sender].pause().unwrap();
-                return on_its_way(&cluster.nodes()[receiver]).is_some();
+        for _ in 0..200 {
+            node.pause().unwrap();
+            if on_its_way(node).is_some_and(|bytes| bytes > 0) {
+                return true;
             }
-            thread::yield_now();
+            node.resume().unwrap();
+            thread::sleep(STEP);
         }
-        if ready(&cluster.nodes()[receiver]) {
+        if node.look("/readyz").is_ok_and(|reply| reply.status == 200) {
             return false;
         }
         assert!(patience.pause(), "no snapshot comes\n{}", cluster.log_tails());
     }
 }
+
+/// How long a node runs between two looks at what it has fetched.
+const STEP: Duration = Duration::from_millis(1);
 
 #[test]
 fn a_snapshot_that_is_cut_off_goes_on_where_it_stopped_and_hurts_neither_side() {
@@ -86,19 +91,12 @@ fn a_snapshot_that_is_cut_off_goes_on_where_it_stopped_and_hurts_neither_side() 
         let sender = cluster.wait_leader().unwrap();
         let said_before = cluster.nodes()[behind].logs().stderr().unwrap().len();
         cluster.node(behind).start().unwrap();
-        let in_the_middle = stop_sender_in_the_middle(&cluster, sender, behind);
-        cuts += usize::from(in_the_middle);
+        cuts += usize::from(stop_in_the_middle(&cluster, behind));
         // In turns, the receiver dies twice and the sender once.
-        if round % 3 == 2 {
-            cluster.node(sender).kill().unwrap();
-            cluster.node(sender).start().unwrap();
-        } else {
-            cluster.node(behind).kill().unwrap();
-            if in_the_middle {
-                cluster.nodes()[sender].resume().unwrap();
-            }
-            cluster.node(behind).start().unwrap();
-        }
+        let victim = if round % 3 == 2 { sender } else { behind };
+        cluster.node(victim).kill().unwrap();
+        cluster.nodes()[behind].resume().ok();
+        cluster.node(victim).start().unwrap();
         cluster.wait_ready().unwrap();
         let node = &cluster.nodes()[behind];
         let said = node.logs().stderr().unwrap()[said_before..].to_owned();

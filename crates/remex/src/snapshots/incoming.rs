@@ -59,6 +59,7 @@ impl Fetcher {
         inbox: Arc<Inbox>,
     ) {
         let mut wanted = self.wanted.subscribe();
+        let mut complaint = String::new();
         loop {
             let now = *wanted.borrow_and_update();
             let source = now.and_then(|(from, index)| {
@@ -73,15 +74,23 @@ impl Fetcher {
             };
             let (hello, name) =
                 (Hello { purpose: Purpose::Fetch, ..cluster.hello() }, cluster.name(from));
-            tracing::info!(from = %name, %index, "this node needs a snapshot");
+            if complaint.is_empty() {
+                tracing::info!(from = %name, %index, "this node needs a snapshot");
+            }
             match fetch(&address, &hello, index, &shelf).await {
                 Ok(index) => {
                     tracing::info!(from = %name, %index, "fetched a snapshot");
+                    complaint.clear();
                     self.wanted.send_replace(None);
                     inbox.push(Input::Fetched { index });
                 }
                 Err(error) => {
-                    tracing::warn!(from = %name, reason = %error, "fetching a snapshot was cut off; it goes on");
+                    // The same complaint is not repeated while it lasts.
+                    let text = format!("{name}: {error}");
+                    if text != complaint {
+                        tracing::warn!(reason = %text, "fetching a snapshot was cut off; it goes on");
+                        complaint = text;
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

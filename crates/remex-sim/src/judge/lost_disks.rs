@@ -48,8 +48,8 @@ impl LostDisks {
         self.lost.iter().any(|&id| membership.get(id).is_some())
     }
 
-    /// Whether an undamaged majority is left without this one. A learner that is about to become
-    /// a voter counts as if it were one, as well as if it were none.
+    /// Whether an undamaged majority is left without this one: of the voters, and also if the
+    /// leader, which does not know yet, makes voters of damaged learners.
     pub(crate) fn can_lose(
         &self,
         node: NodeId,
@@ -57,10 +57,13 @@ impl LostDisks {
         damaged: impl Fn(NodeId) -> bool,
     ) -> bool {
         let intact = |id: NodeId| id != node && !damaged(id);
-        let soon = membership.members().filter(|(member, part)| part.votes() || member.promote);
-        let soon: Vec<NodeId> = soon.map(|(member, _)| member.id).collect();
-        let left = soon.iter().filter(|&&id| intact(id)).count();
-        majority(membership, intact) && left * 2 > soon.len()
+        let (mut voters, mut left) = (0, 0);
+        for (member, part) in membership.members() {
+            let soon = member.promote && !intact(member.id);
+            voters += usize::from(part.votes() || soon);
+            left += usize::from(part.votes() && intact(member.id));
+        }
+        majority(membership, intact) && left * 2 > voters
     }
 
     /// A node has taken a message in from another one.

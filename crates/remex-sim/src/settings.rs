@@ -167,7 +167,7 @@ impl Settings {
             keys: dice.pick(&[1, 2, 4, 8]),
             // Few runs are long: most of what goes wrong goes wrong early.
             busy_us: dice.between(4, 12) * dice.pick(&[1, 1, 1, 1, 1, 1, 1, 5]) * 1_000_000,
-            think_us: dice.pick(&[2_000, 20_000, 50_000, 200_000]),
+            think_us: dice.pick(&[6_000, 20_000, 50_000, 200_000]),
             ttl_ticks: dice.pick(&[4, 20, 40, 100]),
             value_bytes_max,
             request_keys: dice.chance(5_000),

@@ -203,8 +203,9 @@ impl Judge {
         if now.role != Role::Leader {
             return Ok(());
         }
-        let alone = self.is_alone(node);
-        self.elections.check(node, run, now.term, alone)?;
+        let logs = &self.logs;
+        let synced = |node: NodeId| logs[node].synced_hard_state;
+        self.elections.check((node, run), now.term, synced)?;
         leader_completeness::check(node, &self.logs[node], now.term, &self.ledger)
     }
 

@@ -20,12 +20,13 @@ pub(super) struct Copy {
 }
 
 impl Node {
-    /// Copies the disk as it is, for later, unless there is a copy of what this self has, or
-    /// something is wrong with it: a node with an older disk that also repairs its engine before it
-    /// meets anybody has enough again to be admitted, and is not noticed.
+    /// Copies the disk as it is, for later, unless there is a copy of what this self has. Nor if its
+    /// engine is damaged or a snapshot waits to be installed: whoever begins with another's state has
+    /// as much as it once had before it meets anybody, but not its votes.
     pub(crate) fn copy_disk(&mut self, of: NodeId, around: &Around) {
         let damaged = self.media.engine_rotten || self.media.log_rotten;
-        if !self.has_log || damaged || self.copy.as_ref().is_some_and(|copy| copy.of == of) {
+        let changing = damaged || self.media.pending.is_some();
+        if !self.has_log || changing || self.copy.as_ref().is_some_and(|copy| copy.of == of) {
             return;
         }
         let (media, options) = (self.media.copy(), self.log_options(of, around));

@@ -95,7 +95,8 @@ pub struct MemberRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberStep {
     /// Invites the node at this peer address, which waits to be invited or is all alone in a
-    /// cluster that was never written to. Inviting a member again changes nothing.
+    /// cluster that was never written to. Inviting a member again changes nothing. Nor does a name
+    /// that is awaited (`awaited`) already, apart from its address.
     Add {
         /// Its peer address, `host:port`.
         peer_address: String,
@@ -103,6 +104,9 @@ pub enum MemberStep {
         name: Option<String>,
         /// What it is to become: a voter once it has caught up, or a learner for good.
         role: MemberRole,
+        /// If no node answers at the address: whether to await it, as a learner of this `name`
+        /// whose place the node takes when it appears there. Needs a name.
+        awaited: bool,
     },
     /// Removes a member, for ever; a leader hands leadership over first.
     Remove(String),

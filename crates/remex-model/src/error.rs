@@ -40,6 +40,8 @@ pub enum ErrorCode {
     InvalidJson,
     /// A query parameter is not known.
     UnknownParameter,
+    /// The request comes from where this surface takes none from.
+    Denied,
     /// The key does not exist.
     KeyNotFound,
     /// The revision asked for is older than what retention keeps.
@@ -96,6 +98,7 @@ impl ErrorCode {
             Self::KeyTooLong => "key_too_long",
             Self::InvalidJson => "invalid_json",
             Self::UnknownParameter => "unknown_parameter",
+            Self::Denied => "denied",
             Self::KeyNotFound => "key_not_found",
             Self::Compacted => "compacted",
             Self::FutureRevision => "future_revision",
@@ -130,6 +133,7 @@ impl ErrorCode {
             Self::KeyTooLong => "Key too long",
             Self::InvalidJson => "Invalid JSON",
             Self::UnknownParameter => "Unknown parameter",
+            Self::Denied => "Denied",
             Self::KeyNotFound => "Key not found",
             Self::Compacted => "Revision compacted",
             Self::FutureRevision => "Revision not reached",

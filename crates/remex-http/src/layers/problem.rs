@@ -154,6 +154,7 @@ fn usual_hint(code: ErrorCode) -> &'static str {
             "keys are 1 to 128 printable characters, percent-encoded; --max-key-chars raises that"
         }
         ErrorCode::InvalidJson => "check the body with a JSON parser, for example: jq . FILE",
+        ErrorCode::Denied => "send it from the place that `detail` asks for",
         ErrorCode::KeyNotFound => "list the keys that there are: GET /v1/kv?prefix=",
         ErrorCode::Compacted => "read the present state, or a revision from `oldest_revision` on",
         ErrorCode::FutureRevision => "read without `rev`, or wait with `min_revision`",

@@ -15,6 +15,7 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::InvalidJson
         | ErrorCode::UnknownParameter
         | ErrorCode::FutureRevision => StatusCode::BAD_REQUEST,
+        ErrorCode::Denied => StatusCode::FORBIDDEN,
         ErrorCode::KeyNotFound | ErrorCode::MemberNotFound | ErrorCode::NotFound => {
             StatusCode::NOT_FOUND
         }

@@ -54,7 +54,8 @@ pub(crate) fn add(body: AddMemberBody) -> Result<MemberStep, Error> {
         let detail = "`name` is empty; a member takes the name that its node has if it is left out";
         return Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT));
     }
-    Ok(MemberStep::Add { peer_address: peer_address(&body.peer_url)?, name: body.name, role })
+    let peer_address = peer_address(&body.peer_url)?;
+    Ok(MemberStep::Add { peer_address, name: body.name, role, awaited: false })
 }
 
 /// `host:port` of `host:port` or `http://host:port`.
@@ -122,6 +123,7 @@ mod tests {
             peer_address: "n4:1".to_owned(),
             name: Some("n4".to_owned()),
             role,
+            awaited: false,
         };
         assert_eq!(add(body(None)).unwrap(), step(MemberRole::Voter));
         assert_eq!(add(body(Some("learner"))).unwrap(), step(MemberRole::Learner));

@@ -51,7 +51,7 @@ impl Steward {
         deadline: Instant,
     ) -> Result<Changed, Stop> {
         match step {
-            MemberStep::Add { peer_address, name, role } => {
+            MemberStep::Add { peer_address, name, role, awaited: _ } => {
                 self.add(serving, &peer_address, name.as_deref(), role, deadline).await
             }
             MemberStep::Remove(name) => {

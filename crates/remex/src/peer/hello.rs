@@ -11,7 +11,7 @@ use thiserror::Error;
 const MAGIC: u32 = u32::from_le_bytes(*b"RMXP");
 
 /// Version of frames, hellos and messages. Both sides must speak the same.
-const PROTOCOL: u32 = 2;
+const PROTOCOL: u32 = 3;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

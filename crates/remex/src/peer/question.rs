@@ -112,10 +112,11 @@ fn encode_step(step: &MemberStep, encoder: &mut Encoder<'_>) {
         encoder.bytes(name.as_bytes());
     };
     match step {
-        MemberStep::Add { peer_address, name, role } => {
+        MemberStep::Add { peer_address, name, role, awaited } => {
             named(0, peer_address);
             encode_optional(name.as_deref(), encoder);
             encode_role(*role, encoder);
+            encoder.bool(*awaited);
         }
         MemberStep::Remove(name) => named(1, name),
         MemberStep::Promote(name) => named(2, name),
@@ -131,6 +132,7 @@ fn decode_step(decoder: &mut Decoder) -> Result<MemberStep, DecodeError> {
             peer_address: text,
             name: decode_optional(decoder, "name")?,
             role: decode_role(decoder)?,
+            awaited: decoder.bool("awaited")?,
         },
         1 => MemberStep::Remove(text),
         2 => MemberStep::Promote(text),
@@ -328,7 +330,12 @@ mod tests {
     }
 
     fn steps() -> Vec<MemberStep> {
-        let add = |name, role| MemberStep::Add { peer_address: "a:1".to_owned(), name, role };
+        let add = |name, role| MemberStep::Add {
+            peer_address: "a:1".to_owned(),
+            name,
+            role,
+            awaited: role == MemberRole::Learner,
+        };
         vec![
             add(Some("n4".to_owned()), MemberRole::Learner),
             add(None, MemberRole::Voter),

@@ -22,7 +22,7 @@ fn waiting(fleet: &Fleet, name: &'static str) -> Config {
 
 fn invite(fleet: &Fleet, name: &str) -> MemberStep {
     let peer_address = fleet.address(name);
-    MemberStep::Add { peer_address, name: None, role: MemberRole::Voter }
+    MemberStep::Add { peer_address, name: None, role: MemberRole::Voter, awaited: false }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::background::{Background, Work};
 use crate::checkpoints::Checkpoints;
 use crate::cluster::Cluster;
+use crate::door::Running;
 use crate::driver::{Driver, Outboxes, Replies};
 use crate::ending::Ending;
 use crate::flush::Flush;
@@ -25,7 +26,6 @@ use crate::peer::form::Founded;
 use crate::peer::links;
 use crate::recollection::Recollection;
 use crate::snapshots::{Fetcher, Outgoing};
-use crate::store::Running;
 use crate::{Fatal, OpenError, random};
 
 /// Pause between two looks whether what is known of the others is to be written down.
@@ -96,7 +96,7 @@ impl Generation {
         parts: Parts,
         cluster: Arc<Cluster>,
     ) -> Result<(Self, Ended), OpenError> {
-        let House { config, directory, former, store, board, desk, meters, .. } = &**house;
+        let House { config, directory, former, door, board, desk, meters, .. } = &**house;
         let inbox = Arc::new(Inbox::default());
         let tick = Duration::from_millis(parts::tick_ms(config));
         let flush = Flush::new(Arc::clone(&parts.state));
@@ -146,7 +146,7 @@ impl Generation {
         former.set_running(Arc::clone(&cluster), Arc::clone(&inbox), Arc::clone(board));
         desk.set(Some(Arc::clone(&outgoing)));
         let tasks = tasks(house, &cluster, &inbox, fetcher);
-        store.start(Running {
+        door.start(Running {
             inbox: Arc::clone(&inbox),
             state: parts.state,
             engine: parts.engine,
@@ -189,8 +189,8 @@ impl Generation {
     }
 
     fn halt(&mut self, hasty: bool) -> bool {
-        let House { former, store, board, desk, .. } = &*self.house;
-        store.stop();
+        let House { former, door, board, desk, .. } = &*self.house;
+        door.stop();
         desk.set(None);
         former.clear_running();
         self.inbox.push(Input::Stop);

@@ -6,10 +6,10 @@ use std::time::Instant;
 use crate::Config;
 use crate::board::Board;
 use crate::directory::Directory;
+use crate::door::Door;
 use crate::meters::Meters;
 use crate::peer::form::Former;
 use crate::snapshots::{Desk, Shelf};
-use crate::store::Store;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct House {
     pub(crate) directory: Arc<Directory>,
     pub(crate) shelf: Shelf,
     pub(crate) former: Arc<Former>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) door: Arc<Door>,
     pub(crate) board: Arc<Board>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) meters: Arc<Meters>,

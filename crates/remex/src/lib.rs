@@ -9,7 +9,7 @@
 //! The driver thread turns the consensus core and applies what is committed; a background thread
 //! writes the state to disk and compacts it. Everything else — connections to peers, requests —
 //! runs as tasks of the tokio runtime that [`Node::open`] was called in. Data moves one way:
-//! store → inbox → driver → core → effects → log, peers, state → reply.
+//! door → inbox → driver → core → effects → log, peers, state → reply.
 
 mod background;
 mod board;
@@ -17,6 +17,7 @@ mod checkpoints;
 mod cluster;
 mod config;
 mod directory;
+mod door;
 mod driver;
 mod ending;
 mod error;
@@ -39,7 +40,6 @@ mod recollection;
 mod repair;
 mod snapshots;
 mod space;
-mod store;
 mod supervisor;
 
 pub use config::Config;

@@ -10,9 +10,9 @@ use remex_model::{Metric, MetricKind, MetricValue, NodeId, Series};
 
 use crate::board::Snapshot;
 use crate::cluster::VERSION;
+use crate::door::Running;
 use crate::house::House;
 use crate::meters::{Meters, REPAIRS};
-use crate::store::Running;
 
 /// Everything that the node measures.
 pub(crate) fn collect(house: &House) -> Vec<Metric> {
@@ -25,7 +25,7 @@ pub(crate) fn collect(house: &House) -> Vec<Metric> {
         vec![(version, 1.0)],
     ));
     counted(&house.meters, &mut metrics);
-    let running = house.store.running();
+    let running = house.door.running();
     let snapshot = house.board.snapshot();
     consensus(&snapshot, &mut metrics);
     storage(running.as_deref(), &snapshot, &mut metrics);

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::board::Board;
 use crate::directory::{Directory, holds_anything};
+use crate::door::Door;
 use crate::generation::Generation;
 use crate::house::House;
 use crate::identity::{Identity, Phase};
@@ -21,9 +22,8 @@ use crate::overview::Overview;
 use crate::peer::form::Former;
 use crate::peer::listener;
 use crate::snapshots::{Desk, Shelf};
-use crate::store::Store;
 use crate::supervisor::{self, Begin, Room};
-use crate::{Config, Fatal, OpenError, parts, random};
+use crate::{Config, Fatal, OpenError, config, random};
 
 /// Longest time that a stopping leader waits for another to take over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Node {
     /// If the settings contradict each other, the directory cannot be used or recovered, or the
     /// peer port is taken. The message is one line that ends in a remedy.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        check(&config)?;
+        config::check(&config)?;
         let directory = Arc::new(Directory::open(&config.data_dir)?);
         let address = config.peer_listen;
         let listen = |source| OpenError::Listen { address, source };
@@ -79,7 +79,7 @@ impl Node {
             shelf: Shelf::open(directory.snapshots())?,
             directory,
             former: Arc::new(former),
-            store: Arc::new(Store::new(limits, pending_max, Arc::clone(&meters))),
+            door: Arc::new(Door::new(limits, pending_max, Arc::clone(&meters))),
             board: Arc::new(Board::default()),
             desk: Arc::new(Desk::default()),
             meters,
@@ -109,7 +109,7 @@ impl Node {
     /// The store, for surfaces.
     #[must_use]
     pub fn service(&self) -> Arc<dyn Service> {
-        Arc::clone(&self.house.store) as Arc<dyn Service>
+        Arc::clone(&self.house.door) as Arc<dyn Service>
     }
 
     /// What the node says about itself, and what it can be asked to do, for surfaces.
@@ -135,7 +135,7 @@ impl Node {
     /// cluster to form). The first step of [`Node::shutdown`], for callers that close their
     /// connections before they go on with it.
     pub fn drain(&self) {
-        self.house.store.drain();
+        self.house.door.drain();
     }
 
     /// Stops in good order: takes no new requests, hands leadership over, finishes what is under
@@ -145,9 +145,9 @@ impl Node {
     /// If the node failed before or while it stopped.
     pub async fn shutdown(mut self) -> Result<(), Fatal> {
         let house = Arc::clone(&self.house);
-        house.store.drain();
+        house.door.drain();
         let board = &house.board;
-        if let Some(running) = house.store.running() {
+        if let Some(running) = house.door.running() {
             if board.membership().len() > 1 {
                 running.inbox.push(Input::Core(Event::Transfer { to: None }));
                 let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, board.led_no_more()).await;
@@ -197,51 +197,6 @@ fn unlock(house: &House, stopped: bool) {
     } else {
         tracing::warn!("work on the disk goes on for a moment; the data directory stays locked");
     }
-}
-
-/// Checks that the settings fit together.
-fn check(config: &Config) -> Result<(), OpenError> {
-    let refuse = |text: String| Err(OpenError::Config(text));
-    if let Some(expect) = config.expect.filter(|expect| 2 * expect <= config.join.len()) {
-        return refuse(format!(
-            "--expect {expect} is at most half of the {} addresses in --join: two halves could found \
-             two clusters; expect more than half of them",
-            config.join.len()
-        ));
-    }
-    if config.expect.is_some() && config.join.is_empty() {
-        return refuse("--expect needs --join with the peer addresses of all nodes".to_owned());
-    }
-    if config.expect == Some(0) {
-        return refuse("--expect must be at least 1".to_owned());
-    }
-    if config.wait && !config.join.is_empty() {
-        return refuse(
-            "--wait does nothing until the node is invited, and --join asks to be taken in: give \
-             one of them"
-                .to_owned(),
-        );
-    }
-    if let Err(text) = config.limits.check() {
-        return refuse(text);
-    }
-    let entry_bytes_max = parts::entry_bytes_max(config);
-    let room = parts::segment_room(config.segment_bytes);
-    if entry_bytes_max > room {
-        return refuse(format!(
-            "a request can take {entry_bytes_max} bytes of the log, but a segment of {} bytes \
-             holds entries of {room}; lower max-request-bytes or take larger segments",
-            config.segment_bytes
-        ));
-    }
-    if config.heartbeat_ms == 0 || config.election_timeout_ms < 3 * config.heartbeat_ms {
-        return refuse(format!(
-            "the election timeout ({} ms) must be at least three heartbeats (of {} ms), or every \
-             late heartbeat starts an election",
-            config.election_timeout_ms, config.heartbeat_ms
-        ));
-    }
-    Ok(())
 }
 
 /// Reads who the node is, or makes it up in a fresh directory.

@@ -13,11 +13,11 @@ use remex_model::{
 
 use crate::board::{Snapshot, Stage};
 use crate::cluster::{Cluster, VERSION};
+use crate::door::Running;
 use crate::house::House;
 use crate::members::Steward;
 use crate::metrics;
 use crate::snapshots::Unavailable;
-use crate::store::Running;
 
 /// A connected peer that was heard of within this time counts as reachable.
 const REACHABLE_MS: u64 = 3000;
@@ -47,7 +47,7 @@ impl Overview {
     }
 
     async fn take_snapshot(&self, deadline: Instant) -> Result<SnapshotSource, Error> {
-        let running = self.house.store.readable(deadline).await?;
+        let running = self.house.door.readable(deadline).await?;
         let applied = {
             let state = running.state.read().unwrap_or_else(PoisonError::into_inner);
             state.applied()
@@ -93,7 +93,7 @@ impl Admin for Overview {
     fn status(&self) -> NodeStatus {
         let uptime = self.house.started.elapsed().as_millis();
         let uptime_ms = u64::try_from(uptime).unwrap_or(u64::MAX);
-        let Some(running) = self.house.store.running() else {
+        let Some(running) = self.house.door.running() else {
             return waiting(self.waiting_role(), uptime_ms);
         };
         let snapshot = running.board.snapshot();
@@ -127,7 +127,7 @@ impl Admin for Overview {
     }
 
     fn cluster(&self) -> ClusterView {
-        let Some(running) = self.house.store.running() else {
+        let Some(running) = self.house.door.running() else {
             return alone(&self.house.former.me(), self.house.former.cluster());
         };
         let (cluster, snapshot) = (&running.cluster, running.board.snapshot());
@@ -148,7 +148,7 @@ impl Admin for Overview {
     }
 
     fn readiness(&self) -> Vec<Check> {
-        let Some(running) = self.house.store.running() else {
+        let Some(running) = self.house.door.running() else {
             let detail = match self.house.board.stage() {
                 Stage::Waiting => "waits for other nodes, or to be invited",
                 Stage::Running => "installs what it got from another member",
@@ -158,7 +158,7 @@ impl Admin for Overview {
             return vec![Check { name: "cluster", ok: false, detail: detail.to_owned() }, process];
         };
         let (cluster, snapshot) = (&running.cluster, running.board.snapshot());
-        let draining = self.house.store.is_draining();
+        let draining = self.house.door.is_draining();
         let leader = snapshot.leadership.leader;
         let behind = snapshot.commit.get().saturating_sub(snapshot.applied.get());
         vec![

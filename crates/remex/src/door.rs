@@ -1,4 +1,4 @@
-//! The store as surfaces see it: admission, routing, reading.
+//! The door, through which every request enters: admission, routing, reading.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -45,9 +45,9 @@ pub(crate) struct Running {
     pub(crate) tick: Duration,
 }
 
-/// The store.
+/// Where requests enter the node, whatever its parts go through.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct Door {
     limits: Limits,
     pending_bytes: AtomicUsize,
     pending_bytes_max: usize,
@@ -86,7 +86,7 @@ impl Drop for Reservation<'_> {
     }
 }
 
-impl Store {
+impl Door {
     pub(crate) fn new(limits: Limits, pending_bytes_max: usize, meters: Arc<Meters>) -> Self {
         Self {
             limits,
@@ -292,7 +292,7 @@ fn no_space(running: &Running) -> Error {
         .retry_after(1000)
 }
 
-impl Service for Store {
+impl Service for Door {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
         Box::pin(self.carry_out(request))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use remex_http::{Options, Surface};
+use remex_http::Surface;
 use remex_model::{
     Admin, BoxFuture, Check, ClusterView, DiskUsage, EngineUsage, Error, ErrorCode, GetResponse,
     Incarnation, Index, Limits, LogUsage, MemberRequest, MemberView, Metric, NodeId, NodeInfo,
@@ -180,9 +180,9 @@ fn main() -> Result<(), Box<dyn StdError>> {
             hops,
         });
         let service = Arc::clone(&null);
-        let surface = Surface { service, admin: null, logs: None, options: Options::default() };
+        let surface = Surface::new(service, null);
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        remex_http::serve(listener, surface, std::future::pending()).await?;
+        remex_http::serve([listener.into()], surface, std::future::pending()).await?;
         Ok(())
     })
 }

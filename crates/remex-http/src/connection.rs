@@ -22,12 +22,21 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::Guests;
 use crate::dispatch::Dispatch;
+use crate::surface::Shared;
 
 /// Longest request head, in bytes. A key of the greatest length that can be set, every byte of it
 /// percent-encoded, takes 48 KiB.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes that tell the guests' connections from ours.
+const FIRST_BYTES: usize = 32;
+
+/// Pause between two looks at a connection that has sent too little to tell whose it is.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Most requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
@@ -55,7 +64,24 @@ impl Protocol {
 
     /// Serves one connection until the client closes it, it is silent for too long, or `watcher`
     /// ends it between two requests.
-    pub(crate) async fn serve(&self, stream: TcpStream, dispatch: Arc<Dispatch>, watcher: Watcher) {
+    pub(crate) async fn serve(
+        &self,
+        stream: TcpStream,
+        dispatch: Arc<Dispatch>,
+        shared: &Shared,
+        watcher: Watcher,
+    ) {
+        let stream = match &shared.guests {
+            None => stream,
+            Some(guests) => match timeout(self.head_timeout, sort(stream, &**guests)).await {
+                Ok(Some(stream)) => stream,
+                Ok(None) => return,
+                Err(_elapsed) => {
+                    tracing::debug!("closed a silent connection");
+                    return;
+                }
+            },
+        };
         let life = Arc::new(Life {
             dispatch,
             moved: AtomicBool::new(false),
@@ -89,6 +115,34 @@ impl Protocol {
                     silence.as_mut().reset(tokio::time::Instant::now() + self.idle_timeout);
                 }
             }
+        }
+    }
+}
+
+/// Gives a connection to the guests if its first bytes are theirs; otherwise it comes back, with
+/// none of its bytes read. `None` as well if it broke.
+async fn sort(stream: TcpStream, guests: &dyn Guests) -> Option<TcpStream> {
+    let mut first = [0; FIRST_BYTES];
+    let mut seen = 0;
+    loop {
+        let length = match stream.peek(&mut first).await {
+            Ok(0) => return None,
+            Ok(length) => length,
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended early");
+                return None;
+            }
+        };
+        match guests.wants(&first[..length]) {
+            Some(true) => {
+                guests.take(stream);
+                return None;
+            }
+            Some(false) => return Some(stream),
+            None if length == FIRST_BYTES => return Some(stream),
+            // The few bytes that are there make the socket readable at once: look again in a moment.
+            None if length == seen => tokio::time::sleep(FIRST_PAUSE).await,
+            None => seen = length,
         }
     }
 }

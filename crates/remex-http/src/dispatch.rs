@@ -13,31 +13,47 @@ use http::Request;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use crate::dialect::{Dialect, Place, Registration};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
 use crate::{layers, native};
 
-/// The routes without the layers: one line for each dialect.
-pub(crate) fn routes(shared: &Arc<Shared>) -> Router {
-    let router = Router::new();
+/// All dialects beside the native API, one line each.
+pub(crate) const DIALECTS: &[Registration] = &[];
+
+/// The routes without the layers, of a listener for one dialect or of the client port.
+pub(crate) fn routes(shared: &Arc<Shared>, only: Option<Dialect>) -> Router {
+    if let Some(Dialect(dialect)) = only {
+        return (dialect.register)(Router::new(), shared);
+    }
+    let beside = DIALECTS.iter().filter(|dialect| dialect.place == Place::ClientPort);
+    let router = beside.fold(Router::new(), |router, dialect| (dialect.register)(router, shared));
     native::register(router, shared)
 }
 
-/// What a request to this path is about: one line for each dialect.
+/// What a request to this path is about on the client port.
 pub(crate) fn route_of(path: &str) -> Route {
-    native::route_of(path)
+    match native::route_of(path) {
+        Route::Other => {
+            let beside = DIALECTS.iter().filter(|dialect| dialect.place == Place::ClientPort);
+            beside.filter_map(|dialect| (dialect.route_of)(path)).next().unwrap_or(Route::Other)
+        }
+        route => route,
+    }
 }
 
 /// Answers requests straight from a connection.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
     shared: Arc<Shared>,
+    /// The only dialect that is spoken; `None` on the client port.
+    only: Option<Dialect>,
     routes: Router,
 }
 
 impl Dispatch {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { routes: routes(&shared), shared }
+    pub(crate) fn new(shared: Arc<Shared>, only: Option<Dialect>) -> Self {
+        Self { routes: routes(&shared, only), shared, only }
     }
 
     /// Answers one request, layers included.
@@ -46,7 +62,12 @@ impl Dispatch {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        let arrival = Arrival::now(route_of(request.uri().path()), request.method());
+        let path = request.uri().path();
+        let route = match self.only {
+            None => route_of(path),
+            Some(Dialect(dialect)) => (dialect.route_of)(path).unwrap_or(Route::Other),
+        };
+        let arrival = Arrival::now(route, request.method());
         layers::seal(&self.shared, arrival, request, |request| self.route(arrival, request)).await
     }
 
@@ -55,7 +76,7 @@ impl Dispatch {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        if arrival.route == Route::Key {
+        if self.only.is_none() && native::is_key(request.uri().path()) {
             let deadline = self.shared.deadline_of(arrival);
             return native::answer_key(&self.shared, request, deadline).await.into_response();
         }

@@ -12,10 +12,11 @@
 //!
 //! Invariants:
 //! - What every surface needs lives in `layers`; what one dialect alone means lives in its folder.
-//!   Deleting the folder of a dialect, its `mod` line here and its lines in `dispatch` leaves the
+//!   Deleting the folder of a dialect, its `mod` line here and its line in `dispatch` leaves the
 //!   workspace building.
 //! - No body is read without a bound and a deadline.
-//! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it.
+//! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it, unless a
+//!   dialect that imitates another store has spoken for itself (`layers::finished`).
 //! - Whether a failed write was applied is said by the `Service`; nothing here upgrades `unknown`
 //!   to `not applied`.
 //! - Keys are taken from the raw path: dots, double slashes and percent signs are data.
@@ -23,6 +24,7 @@
 //! Not here yet: watches, transactions, leases, authentication, TLS, compression, the console.
 
 mod connection;
+mod dialect;
 mod dispatch;
 mod layers;
 mod native;
@@ -34,14 +36,15 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use server::serve;
-pub use surface::{Logs, Options, Surface};
+pub use dialect::Dialect;
+pub use server::{Listener, serve};
+pub use surface::{Guests, Logs, Neighbors, Options, Surface};
 
 use surface::Shared;
 
-/// All routes of the surface as one router, to be served by [`serve`] or mounted in a program of
+/// All routes of the client port as one router, to be served by [`serve`] or mounted in a program of
 /// one's own. The layers are part of it.
 pub fn router(surface: Surface) -> Router {
     let shared = Arc::new(Shared::new(surface));
-    layers::wrap(dispatch::routes(&shared), shared, dispatch::route_of)
+    layers::wrap(dispatch::routes(&shared, None), shared, dispatch::route_of)
 }

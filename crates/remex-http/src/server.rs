@@ -1,16 +1,18 @@
-//! Serving: the accept loop, and a shutdown that loses no answer.
+//! Serving: the listeners, the accept loop, and a shutdown that loses no answer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::Dialect;
 use crate::connection::Protocol;
 use crate::dispatch::Dispatch;
 use crate::surface::{Options, Shared, Surface};
@@ -19,8 +21,25 @@ use crate::surface::{Options, Shared, Surface};
 /// spin, short enough not to be noticed once one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the surface on `listener` until `shutdown` is ready. Then no connection is accepted any
-/// more, requests in flight are finished and answered with `connection: close`, and idle
+/// A socket, and what is spoken on it.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// The only dialect that is spoken there. `None` for the client port: the native API, and the
+    /// dialects that stand beside it.
+    pub dialect: Option<Dialect>,
+}
+
+impl From<TcpListener> for Listener {
+    /// The client port.
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, dialect: None }
+    }
+}
+
+/// Serves the surface on all `listeners` until `shutdown` is ready. Then no connection is accepted
+/// any more, requests in flight are finished and answered with `connection: close`, and idle
 /// connections are closed. Returns when the last one has ended, or after
 /// [`Options::drain_timeout_ms`].
 ///
@@ -29,13 +48,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None today: a failed accept is logged, and tried again after a pause.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl IntoIterator<Item = Listener>,
     surface: Surface,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let shared = Arc::new(Shared::new(surface));
     let options = &shared.options;
-    let dispatch = Arc::new(Dispatch::new(Arc::clone(&shared)));
+    let mut doors: Vec<Door> =
+        listeners.into_iter().map(|listener| Door::new(listener, &shared)).collect();
     let protocol = Arc::new(protocol(options));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -49,17 +69,19 @@ pub async fn serve(
                     tracing::error!(%error, "a connection met a defect");
                 }
             }
-            stream = accept(&listener), if connections.len() < options.connections_max => {
-                let (protocol, dispatch) = (Arc::clone(&protocol), Arc::clone(&dispatch));
+            (stream, dispatch) = accept(&mut doors),
+                if connections.len() < options.connections_max =>
+            {
+                let protocol = Arc::clone(&protocol);
                 let (shared, watcher) = (Arc::clone(&shared), graceful.watcher());
                 connections.spawn(async move {
                     let _open = shared.traffic.connection();
-                    protocol.serve(stream, dispatch, watcher).await;
+                    protocol.serve(stream, dispatch, &shared, watcher).await;
                 });
             }
         }
     }
-    drop(listener);
+    drop(doors);
     shared.start_draining();
     let drain_timeout = Duration::from_millis(options.drain_timeout_ms);
     if tokio::time::timeout(drain_timeout, graceful.shutdown()).await.is_err() {
@@ -70,6 +92,20 @@ pub async fn serve(
     Ok(())
 }
 
+/// A socket, and who answers what comes in there.
+#[derive(Debug)]
+struct Door {
+    socket: TcpListener,
+    dispatch: Arc<Dispatch>,
+}
+
+impl Door {
+    fn new(listener: Listener, shared: &Arc<Shared>) -> Self {
+        let Listener { socket, dialect } = listener;
+        Self { socket, dispatch: Arc::new(Dispatch::new(Arc::clone(shared), dialect)) }
+    }
+}
+
 fn protocol(options: &Options) -> Protocol {
     Protocol::new(
         Duration::from_millis(options.head_timeout_ms),
@@ -77,13 +113,19 @@ fn protocol(options: &Options) -> Protocol {
     )
 }
 
-/// The next connection. Failures are outlived: those of a single connection at once, those of the
-/// process after a pause.
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// The next connection to any of the doors. Failures are outlived: those of a single connection
+/// at once, those of the process after a pause.
+async fn accept(doors: &mut [Door]) -> (TcpStream, Arc<Dispatch>) {
     loop {
-        let error = match listener.accept().await {
-            Ok((stream, peer)) => return prepared(stream, peer),
-            Err(error) => error,
+        let (position, accepted) = poll_fn(|context| next(doors, context)).await;
+        // The others are asked first the next time.
+        doors.rotate_left(position + 1);
+        let error = match (accepted, doors.last()) {
+            (Ok((stream, peer)), Some(door)) => {
+                return (prepared(stream, peer), Arc::clone(&door.dispatch));
+            }
+            (Ok(_), None) => continue,
+            (Err(error), _) => error,
         };
         if is_of_one_connection(&error) {
             tracing::debug!(%error, "a connection ended before it was accepted");
@@ -93,6 +135,18 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         }
     }
 }
+
+/// What comes in at the first door that has something.
+fn next(doors: &[Door], context: &mut Context<'_>) -> Poll<(usize, Accepted)> {
+    for (position, door) in doors.iter().enumerate() {
+        if let Poll::Ready(accepted) = door.socket.poll_accept(context) {
+            return Poll::Ready((position, accepted));
+        }
+    }
+    Poll::Pending
+}
+
+type Accepted = io::Result<(TcpStream, SocketAddr)>;
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(

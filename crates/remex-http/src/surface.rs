@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use remex_model::{Admin, Service};
+use remex_model::{Admin, BoxFuture, Error, Service};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::layers::{RequestIds, ServedBy};
@@ -20,8 +21,40 @@ pub struct Surface {
     pub admin: Arc<dyn Admin>,
     /// What is logged, if that can be changed while the program runs.
     pub logs: Option<Arc<dyn Logs>>,
+    /// Who knows how peers reach a node that is named by its URL for clients. Without it, a
+    /// dialect that is given such a URL takes its host and port for the peer address.
+    pub neighbors: Option<Arc<dyn Neighbors>>,
+    /// Who takes connections to the client port that are not HTTP.
+    pub guests: Option<Arc<dyn Guests>>,
     /// How to serve.
     pub options: Options,
+}
+
+impl Surface {
+    /// A surface over the ports alone, served as usual.
+    #[must_use]
+    pub fn new(service: Arc<dyn Service>, admin: Arc<dyn Admin>) -> Self {
+        let options = Options::default();
+        Self { service, admin, logs: None, neighbors: None, guests: None, options }
+    }
+}
+
+/// Asks other nodes where their peers reach them.
+pub trait Neighbors: fmt::Debug + Send + Sync + 'static {
+    /// The peer address, `host:port`, of the node that serves clients at `url`.
+    ///
+    /// # Errors
+    /// If nobody answers there by the deadline, or something that is no node does.
+    fn peer_address(&self, url: String, deadline: Instant) -> BoxFuture<'_, Result<String, Error>>;
+}
+
+/// Takes over connections of another protocol, so that one port can serve both.
+pub trait Guests: fmt::Debug + Send + Sync + 'static {
+    /// Whether a connection that begins with these bytes is for them; `None` if more bytes are
+    /// needed to tell, of which there must not be many.
+    fn wants(&self, first: &[u8]) -> Option<bool>;
+    /// Takes a connection over, none of its bytes read yet.
+    fn take(&self, stream: TcpStream);
 }
 
 /// Says and changes what the program logs. The program implements it, because it alone knows how
@@ -61,6 +94,9 @@ pub struct Options {
     pub drain_timeout_ms: u64,
     /// Most connections at a time. Further ones wait in the kernel's queue until one ends.
     pub connections_max: usize,
+    /// Host names under which requests that write by GET are taken, beside the usual ones
+    /// (addresses, names without dots, names that nobody else can own).
+    pub allow_hosts: Vec<String>,
 }
 
 impl Default for Options {
@@ -74,6 +110,7 @@ impl Default for Options {
             idle_timeout_ms: 60_000,
             drain_timeout_ms: 6_000,
             connections_max: 10_000,
+            allow_hosts: Vec::new(),
         }
     }
 }
@@ -84,6 +121,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<dyn Service>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) logs: Option<Arc<dyn Logs>>,
+    pub(crate) neighbors: Option<Arc<dyn Neighbors>>,
+    pub(crate) guests: Option<Arc<dyn Guests>>,
     pub(crate) options: Options,
     pub(crate) traffic: Traffic,
     /// A permit for each snapshot that may be read at the moment.
@@ -95,12 +134,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(surface: Surface) -> Self {
-        let Surface { service, admin, logs, options } = surface;
+        let Surface { service, admin, logs, neighbors, guests, options } = surface;
         Self {
             served_by: ServedBy::new(&admin.node()),
             service,
             admin,
             logs,
+            neighbors,
+            guests,
             traffic: Traffic::default(),
             snapshots: Arc::new(Semaphore::new(options.snapshots_max)),
             options,

@@ -124,13 +124,13 @@ async fn serve(
     let drain_timeout_ms = millis(DRAIN_MAX);
     let options = Options { request_timeout_ms, drain_timeout_ms, ..Options::default() };
     let surface =
-        Surface { service: node.service(), admin: node.admin(), logs: Some(logs), options };
+        Surface { logs: Some(logs), options, ..Surface::new(node.service(), node.admin()) };
     let (begin_drain, drain) = oneshot::channel::<()>();
     let drain = async move {
         // A sender that is gone means the same as its message.
         drain.await.ok();
     };
-    let mut http = tokio::spawn(remex_http::serve(listener, surface, drain));
+    let mut http = tokio::spawn(remex_http::serve([listener.into()], surface, drain));
     if !quiet {
         let text = banner(&url, &data_dir, node.peer_address());
         // Whoever closed standard output does not want to read this.

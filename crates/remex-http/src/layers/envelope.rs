@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method};
 use http_body::Body as _;
-use remex_model::ErrorCode;
+use remex_model::{Error, ErrorCode};
 
-use super::Problem;
 use super::request_id::REQUEST_ID;
+use super::{Problem, Spoken};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
 
@@ -39,7 +39,11 @@ where
     let request_id = shared.request_ids.of(request.headers());
     let is_head = request.method() == Method::HEAD;
     let mut response = inner(request).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
+    if let Some(Spoken { error }) = response.extensions_mut().remove::<Spoken>() {
+        if let Some(error) = error {
+            note(&error, &request_id);
+        }
+    } else if response.status().is_client_error() || response.status().is_server_error() {
         response = explain(response, &request_id, shared.served_by.name());
     }
     let headers = response.headers_mut();
@@ -64,16 +68,21 @@ fn explain(mut response: Response, request_id: &HeaderValue, node: &str) -> Resp
         }
         foreign
     });
+    note(problem.error(), request_id);
     let request_id = request_id.to_str().expect("request ids are visible ASCII");
-    let error = problem.error();
+    problem.write_body(&mut response, request_id, node);
+    response
+}
+
+/// Logs an error: a defect of ours loudly, anything else for those who look for it.
+fn note(error: &Error, request_id: &HeaderValue) {
+    let request_id = request_id.to_str().expect("request ids are visible ASCII");
     if error.code == ErrorCode::Internal {
         tracing::error!(request_id, detail = error.detail, "a request met a defect");
     } else {
         // Not its detail: that may quote the body, and values do not belong into logs.
         tracing::debug!(request_id, code = error.code.as_str(), "refused");
     }
-    problem.write_body(&mut response, request_id, node);
-    response
 }
 
 /// Makes the answer to HEAD: the headers of the answer to GET, its length included, and no body.

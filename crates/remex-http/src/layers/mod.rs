@@ -7,20 +7,29 @@
 //! - `deadline`: calls the ports, and stops waiting for one that forgets its deadline.
 //! - `body`: reads a body up to a bound.
 //! - `served_by`: which node answered, and which leads.
-//! - `problem`: an error on its way out.
+//! - `problem`: an error on its way out. `spoken`: an answer that says itself all there is to say.
+//! - `percent`, `address`, `text`: parts of requests and answers that several dialects have.
 //!
 //! Invariant: nothing here knows a path, a parameter or a status of any dialect.
 
+mod address;
 mod body;
 mod deadline;
 mod envelope;
+mod percent;
 mod problem;
 mod request_id;
 mod served_by;
+mod spoken;
+mod text;
 
+pub(crate) use address::peer_address;
 pub(crate) use body::{BodyError, read};
 pub(crate) use deadline::{call, within};
 pub(crate) use envelope::{seal, wrap};
+pub(crate) use percent::{Plus, decode};
 pub(crate) use problem::Problem;
 pub(crate) use request_id::RequestIds;
 pub(crate) use served_by::ServedBy;
+pub(crate) use spoken::{Spoken, spoken, spoken_error};
+pub(crate) use text::{shown, shown_text};

@@ -3,8 +3,8 @@
 
 use remex_model::{ClusterView, Error, ErrorCode, MemberRole, MemberStep, MemberView};
 
-use super::percent::{Plus, decode};
 use super::wire::AddMemberBody;
+use crate::layers::{self, Plus, decode};
 
 /// What stands before a member's name or id in a path.
 const MEMBER_PATH: &str = "/v1/cluster/members/";
@@ -54,33 +54,9 @@ pub(crate) fn add(body: AddMemberBody) -> Result<MemberStep, Error> {
         let detail = "`name` is empty; a member takes the name that its node has if it is left out";
         return Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT));
     }
-    let peer_address = peer_address(&body.peer_url)?;
+    let peer_address =
+        layers::peer_address("peer_url", &body.peer_url).map_err(|error| error.hint(ADD_HINT))?;
     Ok(MemberStep::Add { peer_address, name: body.name, role, awaited: false })
-}
-
-/// `host:port` of `host:port` or `http://host:port`.
-fn peer_address(url: &str) -> Result<String, Error> {
-    let fail = |why: &str| {
-        let detail = format!("`peer_url` is `{url}`; {why}");
-        Err(Error::new(ErrorCode::BadRequest, detail).hint(ADD_HINT))
-    };
-    if url.starts_with("https://") {
-        return fail("TLS between nodes is not supported yet");
-    }
-    let address = url.strip_prefix("http://").unwrap_or(url);
-    let address = address.strip_suffix('/').unwrap_or(address);
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return fail("it must be HOST:PORT with the port for peers");
-    };
-    let is_bracketed = host.starts_with('[') && host.ends_with(']');
-    let is_host = |character: char| !character.is_whitespace() && !"/?#@".contains(character);
-    if host.is_empty() || !host.chars().all(is_host) || (host.contains(':') && !is_bracketed) {
-        return fail("it must be HOST:PORT, an IPv6 address in brackets");
-    }
-    match port.parse::<u16>() {
-        Ok(port) if port != 0 => Ok(address.to_owned()),
-        _ => fail("its port must be a number from 1 to 65535"),
-    }
 }
 
 #[cfg(test)]
@@ -93,22 +69,6 @@ mod tests {
         assert_eq!(named("/v1/cluster/members/a%2Fb/promote").unwrap(), "a/b");
         for path in ["/v1/cluster/members/", "/v1/cluster/members/%FF", "/v1/cluster/members/%2"] {
             assert_eq!(named(path).unwrap_err().code, ErrorCode::BadRequest, "{path}");
-        }
-    }
-
-    #[test]
-    fn peers_are_hosts_with_ports() {
-        for (url, address) in [
-            ("10.0.0.4:7481", "10.0.0.4:7481"),
-            ("http://n4.example:7481/", "n4.example:7481"),
-            ("[::1]:7481", "[::1]:7481"),
-        ] {
-            assert_eq!(peer_address(url).unwrap(), address);
-        }
-        for url in ["", "n4", "n4:0", "n4:x", ":7481", "::1", "https://n4:1", "a b:1", "n4:1/x"] {
-            let error = peer_address(url).unwrap_err();
-            assert!(error.detail.contains(&format!("`{url}`")), "{}", error.detail);
-            assert!(error.hint.is_some());
         }
     }
 

@@ -10,7 +10,7 @@
 //! - `error`: error codes and their statuses.
 //! - `membership`: what a request says about members. `exposition`: metrics as text.
 //!   `snapshot`: a blocking reader as the body of an answer.
-//! - `query`, `path`, `percent`, `precondition`, `media`, `cursor`: parts of a request.
+//! - `query`, `path`, `precondition`, `media`, `cursor`: parts of a request.
 //! - `reply`: parts of an answer. `pretty` indents JSON without touching its text.
 //!
 //! Not here yet: `PATCH`, history, transactions, watch, leases, locks, backups.
@@ -22,7 +22,6 @@ mod exposition;
 mod media;
 mod membership;
 mod path;
-mod percent;
 mod precondition;
 mod pretty;
 mod query;
@@ -31,5 +30,5 @@ mod routes;
 mod snapshot;
 mod wire;
 
-pub(crate) use path::route_of;
+pub(crate) use path::{is_key, route_of};
 pub(crate) use routes::{answer_key, register};

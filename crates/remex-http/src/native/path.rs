@@ -3,15 +3,20 @@
 use bytes::Bytes;
 use remex_model::{Error, ErrorCode, Key};
 
-use super::percent::{Plus, decode};
+use crate::layers::{Plus, decode};
 use crate::traffic::Route;
 
 /// What stands before a key.
 const KEY_PATH: &str = "/v1/kv/";
 
+/// Whether a request to `path` is about one key.
+pub(crate) fn is_key(path: &str) -> bool {
+    path.starts_with(KEY_PATH)
+}
+
 /// What a request to `path` is about. The first comparison settles nearly all of them.
 pub(crate) fn route_of(path: &str) -> Route {
-    if path.starts_with(KEY_PATH) {
+    if is_key(path) {
         return Route::Key;
     }
     let is_below = |root: &str| {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use remex_model::{Error, ErrorCode, Revision};
 
-use super::percent::{Plus, decode};
+use crate::layers::{Plus, decode};
 
 /// The parameters of one request. Costs nothing if there are none.
 #[derive(Debug)]

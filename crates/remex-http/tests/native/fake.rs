@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use remex_http::{Options, Surface};
+use remex_http::Surface;
 use remex_model::{
     BoxFuture, Check, Command, Condition, Error, ErrorCode, Get, GetResponse, Item, Key, Limits,
     List, ListResponse, NodeId, Operation, Order, Outcome, ReadOptions, Record, Refusal, Request,
@@ -60,7 +60,7 @@ impl Fake {
     /// The surface over this store.
     pub(crate) fn surface(self: &std::sync::Arc<Self>) -> Surface {
         let (service, admin) = (std::sync::Arc::clone(self), std::sync::Arc::clone(self));
-        Surface { service, admin, logs: None, options: Options::default() }
+        Surface::new(service, admin)
     }
 
     /// Lets the next call fail.

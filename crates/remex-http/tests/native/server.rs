@@ -32,7 +32,7 @@ impl Server {
         let mut surface = fake.surface();
         change(&mut surface);
         let stopped = async move { drop(stopped.await) };
-        let task = tokio::spawn(remex_http::serve(listener, surface, stopped));
+        let task = tokio::spawn(remex_http::serve([listener.into()], surface, stopped));
         Self { fake, port, shutdown: Some(shutdown), task }
     }
 

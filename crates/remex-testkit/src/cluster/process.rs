@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,15 +55,37 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::launch(command, logs)
+    }
+
+    /// Starts what a command says, its working directory and standard input included. No `REMEX_*`
+    /// variable of the developer's reaches it, unless the command sets it.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn launch(mut command: Command, logs: &Logs) -> anyhow::Result<Self> {
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("REMEX_") {
+            let is_set = command.get_envs().any(|(other, _)| other == name);
+            if !is_set && name.to_string_lossy().starts_with("REMEX_") {
                 command.env_remove(name);
             }
         }
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdout(logs.open("stdout")?).stderr(logs.open("stderr")?);
-        let child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().with_context(|| format!("starting {program}"))?;
         Ok(Self { child, exited: None, logs: logs.clone() })
+    }
+
+    /// Its standard input, if the command made a pipe of it and nobody took it.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Its process id.

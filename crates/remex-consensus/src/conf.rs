@@ -1,15 +1,28 @@
 //! The membership in the library's form.
+//!
+//! The library never hears of members that are awaited ([`Member::is_awaited`]): there is nobody
+//! to send anything to, and nobody whose progress could be known.
 
 use raft::eraftpb::{
     ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
 };
-use remex_model::{Membership, NodeId, Part};
+use remex_model::{Member, Membership, NodeId, Part};
+
+/// The members that the library knows. A voter is always one of them.
+fn members(membership: &Membership) -> impl Iterator<Item = (&Member, Part)> {
+    membership.members().filter(|(member, part)| !(member.is_awaited() && *part == Part::Learner))
+}
+
+/// A member's part, as far as the library knows it.
+fn part(membership: &Membership, id: NodeId) -> Option<Part> {
+    members(membership).find(|(member, _)| member.id == id).map(|(_, part)| part)
+}
 
 /// The library's form of a membership.
 pub(crate) fn conf_state(membership: &Membership) -> ConfState {
     let ids = |ids: &mut dyn Iterator<Item = NodeId>| ids.map(NodeId::get).collect::<Vec<u64>>();
     let with = |wanted: Part| {
-        let mut members = membership.members().filter(move |(_, part)| *part == wanted);
+        let mut members = members(membership).filter(move |(_, part)| *part == wanted);
         ids(&mut members.by_ref().map(|(member, _)| member.id))
     };
     let mut state = ConfState::default();
@@ -46,22 +59,22 @@ pub(crate) fn conf_change(before: &Membership, after: &Membership) -> ConfChange
         return change;
     }
     let mut singles: Vec<ConfChangeSingle> = Vec::new();
-    for (member, part) in after.members() {
-        if before.get(member.id).map(|(_, part)| part) == Some(part) {
+    for (member, now) in members(after) {
+        if part(before, member.id) == Some(now) {
             continue;
         }
-        let kind = match part {
+        let kind = match now {
             Part::Voter | Part::Incoming => ConfChangeType::AddNode,
             Part::Learner | Part::Demoted => ConfChangeType::AddLearnerNode,
             Part::Leaving => ConfChangeType::RemoveNode,
         };
         singles.push(single(member.id.get(), kind));
     }
-    for (member, _) in before.members().filter(|(member, _)| after.get(member.id).is_none()) {
+    for (member, _) in members(before).filter(|(member, _)| part(after, member.id).is_none()) {
         singles.push(single(member.id.get(), ConfChangeType::RemoveNode));
     }
     if singles.is_empty() {
-        // An update of a name or an address. The library passes over node 0, and takes a change
+        // An update of a name or an address, or of who is awaited. The library passes over node 0, and takes a change
         // without steps for the one that leaves a joint membership.
         singles.push(single(0, ConfChangeType::AddNode));
     }

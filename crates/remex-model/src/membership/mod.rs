@@ -6,6 +6,10 @@
 //! voters must both agree; a second, empty change then leaves it. Changes that only touch learners
 //! take effect at once.
 //!
+//! A member may be *awaited* ([`Member::is_awaited`]): somebody named a node that does not run yet.
+//! It is a learner that consensus never hears of; the node that bears its name takes its place when
+//! it is added.
+//!
 //! Encodings, version 1 (little-endian), in the log and in the state:
 //!
 //! ```text
@@ -34,7 +38,7 @@ const REMOVED_MAX: usize = 256;
 pub struct Member {
     /// Its identity; never used again once it is removed.
     pub id: NodeId,
-    /// Identity of its data directory.
+    /// Identity of its data directory; 0 while the node is awaited, see [`Member::is_awaited`].
     pub incarnation: Incarnation,
     /// Its label. No two members have the same.
     pub name: String,
@@ -99,7 +103,7 @@ impl Part {
 /// One step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
-    /// A new member, as a learner.
+    /// A new member, as a learner; in the place of an awaited one of its name.
     Add(Member),
     /// A learner becomes a voter.
     Promote(NodeId),
@@ -107,7 +111,8 @@ pub enum MemberChange {
     Demote(NodeId),
     /// A member goes.
     Remove(NodeId),
-    /// A member's name or addresses, or whether it is to be promoted, are different now.
+    /// A member's name or addresses, or whether it is to be promoted, are different now. Its
+    /// incarnation stays: another data directory is another member.
     Update(Member),
 }
 
@@ -147,6 +152,9 @@ pub enum MembershipError {
     /// Nobody would be left to vote.
     #[error("the cluster would be left without a voter")]
     NoVoters,
+    /// The member is awaited: there is nobody yet who could vote.
+    #[error("node {0} is awaited and has not appeared yet")]
+    Awaited(NodeId),
     /// Several steps at once are only possible if they touch voters.
     #[error("learners change one at a time")]
     TooMany,
@@ -266,10 +274,17 @@ impl Membership {
                 if self.was_removed(member.id) {
                     return Err(MembershipError::Removed(member.id));
                 }
+                if let Some(awaited) = self.awaited_for(member) {
+                    // Nobody ever bore its id, so nobody has to be told that it is gone.
+                    self.members.remove(&awaited);
+                }
                 self.check_free(member, None)?;
                 self.members.insert(member.id, (member.clone(), Part::Learner));
             }
             MemberChange::Promote(id) => {
+                if self.members.get(id).is_some_and(|(member, _)| member.is_awaited()) {
+                    return Err(MembershipError::Awaited(*id));
+                }
                 let part = self.part(*id)?;
                 *part = match *part {
                     Part::Learner => Part::Incoming,
@@ -301,11 +316,18 @@ impl Membership {
                 self.check_free(member, Some(member.id))?;
                 self.part(member.id)?;
                 if let Some((known, _)) = self.members.get_mut(&member.id) {
-                    *known = member.clone();
+                    *known = Member { incarnation: known.incarnation, ..member.clone() };
                 }
             }
         }
         Ok(())
+    }
+
+    /// The member in whose place a node comes that was awaited.
+    fn awaited_for(&self, node: &Member) -> Option<NodeId> {
+        let (awaited, _) = self.named(&node.name)?;
+        let comes = awaited.is_awaited() && !node.is_awaited() && self.get(node.id).is_none();
+        comes.then_some(awaited.id)
     }
 
     /// Checks that id and name are not taken, but by the member `but`. The name of one that is
@@ -393,6 +415,15 @@ impl Membership {
 }
 
 impl Member {
+    /// Whether the member stands for a node that has not appeared yet: it was named, with its
+    /// address, before it ran. It keeps its name free for that node, and counts for nothing: it has
+    /// no data directory (its incarnation is 0, which no directory has), is always a learner, and
+    /// is sent nothing.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.incarnation == Incarnation(0)
+    }
+
     /// Writes the member.
     pub fn encode(&self, encoder: &mut Encoder<'_>) {
         encoder.u64(self.id.get());

@@ -54,6 +54,38 @@ fn an_old_self_is_replaced_under_its_name() {
 }
 
 #[test]
+fn a_node_takes_the_place_of_the_member_that_awaits_it() {
+    let mut membership = founded(&[1, 2, 3]);
+    let awaited = Member { incarnation: Incarnation(0), ..member(40) };
+    let awaited = Member { name: "n4".to_owned(), ..awaited };
+    membership.apply(&[MemberChange::Add(awaited.clone())]).unwrap();
+    assert_eq!(membership.get(NodeId(40)), Some((&awaited, Part::Learner)));
+    assert_eq!(
+        membership.after(&[MemberChange::Promote(NodeId(40))]),
+        Err(MembershipError::Awaited(NodeId(40)))
+    );
+    // The name is kept for the node itself.
+    let other = Member { id: NodeId(41), ..awaited.clone() };
+    let exists = MembershipError::Exists { id: NodeId(40), name: "n4".to_owned() };
+    assert_eq!(membership.after(&[MemberChange::Add(other.clone())]), Err(exists));
+    let id_taken = Member { id: NodeId(1), ..member(4) };
+    assert!(membership.after(&[MemberChange::Add(id_taken)]).is_err());
+    // Its address may change; it stays awaited whatever an update says.
+    let moved = Member { peer_address: "h:4".to_owned(), ..member(40) };
+    let moved = Member { name: "n4".to_owned(), ..moved };
+    membership.apply(&[MemberChange::Update(moved)]).unwrap();
+    let (now, _) = membership.get(NodeId(40)).unwrap();
+    assert!(now.is_awaited() && now.peer_address == "h:4");
+
+    membership.apply(&[MemberChange::Add(member(4))]).unwrap();
+    assert_eq!(membership.get(NodeId(4)), Some((&member(4), Part::Learner)));
+    assert!(membership.get(NodeId(40)).is_none() && !membership.is_joint());
+    assert!(!membership.was_removed(NodeId(40)), "nobody ever bore this id");
+    // A member that is one is not awaited again.
+    assert!(membership.after(&[MemberChange::Add(other)]).is_err());
+}
+
+#[test]
 fn what_does_not_fit_changes_nothing() {
     let mut membership = founded(&[1]);
     let before = membership.clone();

@@ -8,6 +8,9 @@ use super::*;
 const SEEDS: u64 = 150;
 const STEPS: usize = 250;
 
+/// Ids from here on are those of awaited members.
+const AWAITED: u64 = 10_000;
+
 impl Cluster {
     fn any(&mut self) -> u64 {
         let ids: Vec<u64> = self.nodes.keys().map(|id| id.get()).collect();
@@ -16,7 +19,7 @@ impl Cluster {
 
     fn random_change(&mut self) -> Vec<MemberChange> {
         let id = self.any();
-        match self.roll(6) {
+        match self.roll(7) {
             0 if self.nodes.len() < 8 => {
                 let new = self.nodes.keys().last().unwrap().get() + 1;
                 self.join(new);
@@ -28,6 +31,11 @@ impl Cluster {
             4 => {
                 let other = self.any();
                 vec![MemberChange::Remove(NodeId(id)), MemberChange::Promote(NodeId(other))]
+            }
+            5 => {
+                // It comes one day, or never.
+                let next = self.nodes.keys().last().unwrap().get() + 1;
+                vec![MemberChange::Add(awaited(AWAITED + self.roll(1000), next))]
             }
             _ => vec![MemberChange::Update(member(id))],
         }
@@ -124,7 +132,8 @@ fn nothing_is_lost_and_all_agree_in_the_end() {
         cluster.tick(10);
         let session = 1000 + leader;
         assert_eq!(cluster.commands(leader).last(), Some(&(session, u64::MAX)), "seed {seed}");
-        for (id, part) in cluster.parts(leader) {
+        let nodes = cluster.parts(leader).into_iter().filter(|(id, _)| *id < AWAITED);
+        for (id, part) in nodes {
             assert!(matches!(part, Part::Voter | Part::Learner), "seed {seed} is joint for ever");
             assert_eq!(cluster.parts(id), cluster.parts(leader), "{id} in seed {seed}");
             let applied = cluster.node(id).core.applied();

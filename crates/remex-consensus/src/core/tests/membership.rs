@@ -23,7 +23,7 @@ fn grow(cluster: &mut Cluster, id: u64) {
     assert_eq!(cluster.change(leader, vec![MemberChange::Add(member(id))]), None);
     help(cluster);
     let leader = cluster.leader();
-    assert_eq!(cluster.parts(leader).last(), Some(&(id, Part::Voter)));
+    assert!(cluster.parts(leader).contains(&(id, Part::Voter)));
 }
 
 fn grown(size: u64) -> Cluster {
@@ -354,6 +354,46 @@ fn an_update_of_an_address_reaches_every_node() {
         let members = cluster.node(id).core.membership();
         assert_eq!(members.get(NodeId(2)), Some((&moved, Part::Voter)));
     }
+}
+
+#[test]
+fn an_awaited_member_counts_for_nothing_until_its_node_takes_its_place() {
+    let mut cluster = Cluster::new(3);
+    let leader = cluster.leader();
+    for (id, node) in [(90, 4), (91, 5)] {
+        assert_eq!(cluster.change(leader, vec![MemberChange::Add(awaited(id, node))]), None);
+    }
+    let waiting = [(90, Part::Learner), (91, Part::Learner)];
+    let whole = || voters(&[1, 2, 3]).into_iter().chain(waiting).collect::<Vec<_>>();
+    assert_eq!(cluster.parts(leader), whole());
+    let known = |cluster: &Cluster, leader| {
+        let progress = cluster.node(leader).core.progress();
+        progress.iter().map(|member| member.id.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&cluster, leader), [1, 2, 3]);
+    let mut effects = Vec::new();
+    for _ in 0..100 {
+        cluster.node_mut(leader).core.handle([Event::Tick], 1, &mut effects);
+    }
+    let sent = |id| {
+        effects.iter().any(|effect| matches!(effect, Effect::Send { to, .. } if *to == NodeId(id)))
+    };
+    assert!(sent(leader % 3 + 1) && !sent(90) && !sent(91));
+    cluster.tick(40);
+
+    // The next leader knows of them, and so does a node that starts again.
+    let next = leader % 3 + 1;
+    lead(&mut cluster, next);
+    cluster.restart(leader);
+    cluster.tick(20);
+    assert_eq!(cluster.parts(leader), whole());
+    let leader = cluster.leader();
+    assert_eq!(known(&cluster, leader), [1, 2, 3]);
+
+    grow(&mut cluster, 4);
+    assert_eq!(cluster.parts(leader), [voters(&[1, 2, 3, 4]), vec![waiting[1]]].concat());
+    assert_eq!(cluster.change(leader, vec![MemberChange::Remove(NodeId(91))]), None);
+    assert_eq!(cluster.parts(leader), voters(&[1, 2, 3, 4]));
 }
 
 /// Found by the simulator (seed 24): the library keeps a change in mind that it has dropped.

@@ -36,6 +36,11 @@ fn member(id: u64) -> Member {
     }
 }
 
+/// A member that stands for a node which has not appeared yet.
+fn awaited(id: u64, node: u64) -> Member {
+    Member { id: NodeId(id), incarnation: Incarnation(0), ..member(node) }
+}
+
 /// Bytes that a leader holds without their being committed.
 const UNCOMMITTED_BYTES_MAX: u64 = 1024 * 1024;
 

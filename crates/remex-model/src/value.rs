@@ -28,6 +28,42 @@ impl Value {
     }
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::raw(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::raw(text)
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::raw(bytes)
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::raw(Bytes::copy_from_slice(bytes))
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
+        Self::raw(bytes)
+    }
+}
+
 /// A key's value at one revision with its history in numbers, as in etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -49,4 +49,5 @@ pub use apply::{Applied, AppliedMembership, Change};
 pub use error::{Fatal, ReadError};
 pub use flush::{Frozen, Retired};
 pub use history::Retention;
+pub use read::ChangePage;
 pub use state::{Options, State};

@@ -17,6 +17,7 @@ use crate::buffer::Seen;
 use crate::error::ReadError;
 use crate::state::State;
 
+pub use changes::ChangePage;
 pub(crate) use merge::Bounds;
 
 impl<E: Engine> State<E> {

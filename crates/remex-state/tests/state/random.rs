@@ -356,6 +356,31 @@ impl<E: Engine> Run<'_, E> {
         assert_eq!(found, expected[..found.len()]);
         let cut = expected.get(found.len()).map(|(revision, ..)| *revision);
         assert!(cut.is_none_or(|cut| found.last().is_none_or(|last| last.0 < cut)));
+        self.check_changes_within(after, max, &expected);
+    }
+
+    /// Page by page, a part of the keys: the same as all changes of these keys.
+    fn check_changes_within(
+        &mut self,
+        after: Revision,
+        max: usize,
+        all: &[(Revision, Key, Option<remex_model::Record>)],
+    ) {
+        let range = range(&mut self.rng);
+        let expected: Vec<_> =
+            all.iter().filter(|(_, key, _)| range.contains(key.as_bytes())).cloned().collect();
+        let (mut found, mut through) = (Vec::new(), after);
+        while through < self.state().revision() {
+            let page = self.state().changes_within(&range, through, max).unwrap();
+            assert!(page.through > through, "a page goes on");
+            let within = |change: &remex_state::Change| {
+                through < change.revision && change.revision <= page.through
+            };
+            assert!(page.changes.iter().all(within));
+            through = page.through;
+            found.extend(page.changes.into_iter().map(|it| (it.revision, it.key, it.record)));
+        }
+        assert_eq!(found, expected);
     }
 }
 

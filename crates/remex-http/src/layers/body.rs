@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use remex_model::{Error, ErrorCode};
 
 /// A body over its bound is still read and thrown away up to this size, so that the client gets
 /// to read the answer: closing a socket with unread input would reset the connection, and the
@@ -21,6 +22,22 @@ pub(crate) enum BodyError {
     Timeout,
     /// The connection or its encoding broke.
     Broken(String),
+}
+
+impl BodyError {
+    /// What to tell the client; `too_large` makes the error for a body of that many bytes.
+    pub(crate) fn explain(self, too_large: impl FnOnce(usize) -> Error) -> Error {
+        match self {
+            Self::TooLarge { length } => too_large(length),
+            Self::Timeout => {
+                Error::new(ErrorCode::Timeout, "the request body did not arrive in time")
+            }
+            Self::Broken(cause) => {
+                let detail = format!("the request body could not be read: {cause}");
+                Error::new(ErrorCode::BadRequest, detail).hint("send the whole body")
+            }
+        }
+    }
 }
 
 /// Reads a body of at most `bytes_max` bytes before `deadline`. A body that arrives in one piece

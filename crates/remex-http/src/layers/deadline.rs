@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use remex_model::{Context, Error, ErrorCode, Operation, Request, Response};
+use remex_model::{
+    Command, Consistency, Context, Error, ErrorCode, Get, GetResponse, Key, Operation, Outcome,
+    ReadOptions, Request, Response, Write, Written,
+};
 
 use crate::surface::Shared;
 
@@ -34,6 +37,49 @@ pub(crate) async fn call(
             })
         }
     }
+}
+
+/// Reads one key.
+pub(crate) async fn get(
+    shared: &Shared,
+    key: Key,
+    consistency: Consistency,
+    deadline: Instant,
+) -> Result<GetResponse, Error> {
+    let options = ReadOptions { consistency, ..ReadOptions::default() };
+    match call(shared, Operation::Get(Get { key, options }), deadline).await? {
+        Response::Get(found) => Ok(found),
+        Response::List(_) | Response::Write(_) => Err(mismatched()),
+    }
+}
+
+/// Writes under the command's conditions.
+pub(crate) async fn write(
+    shared: &Shared,
+    command: Command,
+    deadline: Instant,
+) -> Result<Outcome, Error> {
+    match call(shared, Operation::Write(command), deadline).await? {
+        Response::Write(outcome) => Ok(outcome),
+        Response::Get(_) | Response::List(_) => Err(mismatched()),
+    }
+}
+
+/// Writes without conditions.
+pub(crate) async fn write_all(
+    shared: &Shared,
+    writes: Vec<Write>,
+    deadline: Instant,
+) -> Result<Written, Error> {
+    match write(shared, Command { writes, ..Command::default() }, deadline).await? {
+        Outcome::Written(written) => Ok(written),
+        Outcome::Refused(_) | Outcome::KeyReused { .. } => Err(mismatched()),
+    }
+}
+
+/// The error for a service that answers another question than it was asked.
+fn mismatched() -> Error {
+    Error::new(ErrorCode::Internal, "the service answered another request").effect_unknown()
 }
 
 /// Waits for what the node does to its cluster or with its disk.

@@ -8,7 +8,7 @@
 //! - `body`: reads a body up to a bound.
 //! - `served_by`: which node answered, and which leads.
 //! - `problem`: an error on its way out. `spoken`: an answer that says itself all there is to say.
-//! - `percent`, `address`, `text`: parts of requests and answers that several dialects have.
+//! - `percent`, `address`, `key`, `text`: parts of requests and answers that several dialects have.
 //!
 //! Invariant: nothing here knows a path, a parameter or a status of any dialect.
 
@@ -16,6 +16,7 @@ mod address;
 mod body;
 mod deadline;
 mod envelope;
+mod key;
 mod percent;
 mod problem;
 mod request_id;
@@ -24,9 +25,10 @@ mod spoken;
 mod text;
 
 pub(crate) use address::peer_address;
-pub(crate) use body::{BodyError, read};
-pub(crate) use deadline::{call, within};
+pub(crate) use body::read;
+pub(crate) use deadline::{call, get, within, write, write_all};
 pub(crate) use envelope::{seal, wrap};
+pub(crate) use key::key_text;
 pub(crate) use percent::{Plus, decode};
 pub(crate) use problem::Problem;
 pub(crate) use request_id::RequestIds;

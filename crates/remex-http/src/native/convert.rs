@@ -14,10 +14,9 @@ use serde_json::value::RawValue;
 
 use super::cursor::Cursor;
 use super::media::Media;
-use super::path;
 use super::query::{Query, malformed};
 use super::wire::{BatchOperation, BatchPut};
-use crate::layers::{BodyError, Problem};
+use crate::layers::{Problem, key_text};
 
 /// Keys in a page if no limit is asked for.
 const PAGE_KEYS_DEFAULT: usize = 100;
@@ -202,7 +201,7 @@ fn batch_write(operation: BatchOperation<'_>) -> Result<Write, Error> {
 }
 
 fn batch_key(key: &str) -> Result<Key, Error> {
-    path::check(key.as_bytes()).map(Key::from)
+    key_text(key.as_bytes()).map(Key::from)
 }
 
 fn batch_value(put: &BatchPut<'_>) -> Result<Value, Error> {
@@ -260,20 +259,6 @@ fn refused(refusal: &Refusal, conditions: &[Condition]) -> Problem {
     let mut error = Error::new(code, detail).hint("read the key again and decide anew");
     error.revision = refusal.current;
     Problem::from(error).store_revision(refusal.revision)
-}
-
-/// The error for a body that could not be read.
-pub(crate) fn body_error(error: BodyError, too_large: impl FnOnce(usize) -> Error) -> Error {
-    match error {
-        BodyError::TooLarge { length } => too_large(length),
-        BodyError::Timeout => {
-            Error::new(ErrorCode::Timeout, "the request body did not arrive in time")
-        }
-        BodyError::Broken(cause) => {
-            let detail = format!("the request body could not be read: {cause}");
-            Error::new(ErrorCode::BadRequest, detail).hint("send the whole body")
-        }
-    }
 }
 
 /// The problem for results that do not fit the write: a defect of ours, and the write behind them

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use remex_model::{Error, ErrorCode, Key};
 
-use crate::layers::{Plus, decode};
+use crate::layers::{Plus, decode, key_text};
 use crate::traffic::Route;
 
 /// What stands before a key.
@@ -41,31 +41,11 @@ pub(crate) fn key(path: &str) -> Result<Key, Error> {
             .hint("name a key as in /v1/kv/app/config, or list with /v1/kv?prefix="));
     }
     let decoded = decode(coded, Plus::Literal)?;
-    check(&decoded)?;
+    key_text(&decoded)?;
     Ok(Key::new(match decoded {
         std::borrow::Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
         std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
     }))
-}
-
-/// Checks that a key is text without control characters, which is what this surface admits. Its
-/// length is checked on admission.
-pub(crate) fn check(key: &[u8]) -> Result<&str, Error> {
-    let text = std::str::from_utf8(key).map_err(|error| {
-        let detail = format!("the key is not UTF-8 from byte {} on", error.valid_up_to());
-        Error::new(ErrorCode::InvalidKey, detail).hint("keys are UTF-8 text, percent-encoded")
-    })?;
-    // Nearly every key is printable ASCII, which this tells without decoding characters.
-    if key.iter().all(|byte| (0x20..0x7f).contains(byte)) {
-        return Ok(text);
-    }
-    match text.chars().position(char::is_control) {
-        None => Ok(text),
-        Some(position) => {
-            let detail = format!("character {} of the key is a control character", position + 1);
-            Err(Error::new(ErrorCode::InvalidKey, detail).hint("keys are printable text"))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,7 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
     media::of(&parts.headers)?;
     let bytes_max = shared.service.limits().request_bytes_max;
     let body = layers::read(body, bytes_max, deadline).await;
-    let body =
-        body.map_err(|error| convert::body_error(error, |length| too_large(length, bytes_max)))?;
+    let body = body.map_err(|error| error.explain(|length| too_large(length, bytes_max)))?;
     let writes = convert::batch(&body)?;
     // The keys are kept for the answer; they share their bytes.
     let keys: Vec<Key> = writes.iter().filter_map(key).cloned().collect();

@@ -7,7 +7,7 @@ use remex_model::{Error, ErrorCode};
 use serde::de::DeserializeOwned;
 
 use crate::layers::{self, Problem};
-use crate::native::{convert, media};
+use crate::native::media;
 use crate::surface::Shared;
 
 /// Longest body of such a request, in bytes.
@@ -21,7 +21,7 @@ pub(crate) async fn bytes(shared: &Shared, parts: &Parts, body: Body) -> Result<
         Error::new(ErrorCode::RequestTooLarge, detail).hint("this request needs only a few words")
     };
     let read = layers::read(body, BYTES_MAX, shared.deadline()).await;
-    Ok(read.map_err(|error| convert::body_error(error, too_large))?)
+    Ok(read.map_err(|error| error.explain(too_large))?)
 }
 
 /// Reads the body as JSON; `None` if it is empty. `hint` shows what it has to look like.

@@ -84,7 +84,7 @@ where
     let bytes_max = shared.service.limits().value_bytes_max;
     let too_large = |length| Limits::value_too_large(length, bytes_max);
     let body = layers::read(body, bytes_max, deadline).await;
-    let body = body.map_err(|error| convert::body_error(error, too_large))?;
+    let body = body.map_err(|error| error.explain(too_large))?;
     let value = convert::value(media, body)?;
     let write = Write::Put { key: key.clone(), value, lease: 0 };
     let written = write_one(shared, parts, &key, write, deadline).await?;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use remex_engine::LsmEngine;
 use remex_model::{
-    BoxFuture, Command, Consistency, Context, Effect, Error, ErrorCode, Limits, List, ListResponse,
-    Operation, Order, Outcome, ReadOptions, Request, Response, Service, Write,
+    BoxFuture, Command, Consistency, Context, Effect, Error, ErrorCode, KeyRange, Limits, List,
+    ListResponse, Operation, Order, Outcome, ReadOptions, Request, Response, Revision, Service,
+    Write,
 };
-use remex_state::ReadError;
+use remex_state::{ChangePage, ReadError};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::board::Board;
@@ -55,6 +56,15 @@ pub(crate) struct Door {
     running: ArcSwapOption<Running>,
     started: Notify,
     meters: Arc<Meters>,
+}
+
+/// Why there is no page of changes.
+#[derive(Debug)]
+pub(crate) enum NoPage {
+    /// The changes are not kept any more: the oldest that are lie behind this revision.
+    Compacted { oldest: Revision },
+    /// The parts that were asked have ended, or are about to.
+    Ended,
 }
 
 /// Why a request got no answer.
@@ -144,21 +154,30 @@ impl Door {
         if let Some(running) = self.running() {
             return Ok(running);
         }
-        let waiting = async {
-            loop {
-                let started = self.started.notified();
-                if let Some(running) = self.running() {
-                    return running;
-                }
-                started.await;
-            }
-        };
         let late = || {
             Error::new(ErrorCode::NotReady, "this node does not serve at the moment: it joins a cluster, or gets its data from the other members")
                 .hint("ask another node, or see: remex status")
                 .retry_after(1000)
         };
-        self.wait(context, waiting, late).await
+        self.wait(context, self.until_running(), late).await
+    }
+
+    /// Waits until the parts run, for as long as it takes.
+    pub(crate) async fn until_running(&self) -> Arc<Running> {
+        loop {
+            let started = self.started.notified();
+            if let Some(running) = self.running() {
+                return running;
+            }
+            started.await;
+        }
+    }
+
+    /// Waits until the node takes no new requests.
+    pub(crate) async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        // An error means that the door is gone, and it is borrowed here.
+        drop(draining.wait_for(|&draining| draining).await);
     }
 
     async fn write(&self, context: &Context, command: Command) -> Result<Outcome, Error> {
@@ -317,6 +336,29 @@ impl Running {
         read.map_err(|error| self.cannot_read(&error))
     }
 
+    /// Reads a page of changes: see [`remex_state::State::changes_within`].
+    pub(crate) fn changes(
+        &self,
+        range: &KeyRange,
+        after: Revision,
+        changes_max: usize,
+    ) -> Result<ChangePage, NoPage> {
+        let read = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            state.changes_within(range, after, changes_max)
+        };
+        if self.outgoing.is_closed() {
+            return Err(NoPage::Ended);
+        }
+        read.map_err(|error| match error {
+            ReadError::Compacted { oldest } => NoPage::Compacted { oldest },
+            error @ (ReadError::Future { .. } | ReadError::Fatal(_)) => {
+                drop(self.cannot_read(&error));
+                NoPage::Ended
+            }
+        })
+    }
+
     /// Lists a page, and counts the range if that is asked for: in slices at the page's revision,
     /// so that neither the driver nor other requests wait for a long count.
     async fn list(&self, mut list: List) -> Result<ListResponse, Error> {
@@ -375,7 +417,7 @@ impl Running {
         }
     }
 
-    fn board_revision(&self) -> remex_model::Revision {
+    fn board_revision(&self) -> Revision {
         self.state.read().unwrap_or_else(PoisonError::into_inner).revision()
     }
 

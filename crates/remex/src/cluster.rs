@@ -157,7 +157,9 @@ impl Cluster {
         let mut current = self.lock_membership();
         let old = self.peers.load_full();
         let mut peers = Peers::new();
-        for (member, _) in membership.members().filter(|(member, _)| member.id != self.me.id) {
+        let others = membership.members().map(|(member, _)| member);
+        // Behind an awaited member there is nobody yet to exchange messages with.
+        for member in others.filter(|other| other.id != self.me.id && !other.is_awaited()) {
             let peer = match old.get(&member.id) {
                 Some(peer) => {
                     // What a connected peer said of itself is newer.

@@ -77,6 +77,12 @@ pub struct Config {
     /// Size at which the write buffer of the state is written to disk, in bytes; on a small disk it
     /// is less.
     pub buffer_bytes: usize,
+    /// Bytes of the past that are kept, before compression; on a small disk it is less. What lies
+    /// further back can neither be read at its revision nor followed any more. 0 keeps nothing
+    /// but the present.
+    pub history_bytes: u64,
+    /// Age up to which the past is kept, if it is not too large, in milliseconds.
+    pub history_age_ms: u64,
     /// Most bytes of requests that may wait inside the node before new ones are turned away.
     pub pending_bytes_max: usize,
 }
@@ -109,15 +115,20 @@ impl Config {
             segment_bytes: 64 * 1024 * 1024,
             log_keep_bytes: 64 * 1024 * 1024,
             buffer_bytes: 32 * 1024 * 1024,
+            history_bytes: 1024 * 1024 * 1024,
+            history_age_ms: 24 * 60 * 60 * 1000,
             pending_bytes_max: 64 * 1024 * 1024,
         }
     }
-}
 
-/// Checks that the settings fit together. The message names both values and ends in a remedy.
-pub(crate) fn check(config: &Config) -> Result<(), OpenError> {
-    let checks = [check_forming, check_sizes, check_pace, check_peers];
-    checks.into_iter().try_for_each(|check| check(config)).map_err(OpenError::Config)
+    /// Checks that the settings fit together. [`Node::open`](crate::Node::open) does so, too.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`], a line that names both settings with their values and ends in a remedy.
+    pub fn check(&self) -> Result<(), OpenError> {
+        let checks = [check_forming, check_sizes, check_pace, check_peers];
+        checks.into_iter().try_for_each(|check| check(self)).map_err(OpenError::Config)
+    }
 }
 
 fn check_forming(config: &Config) -> Result<(), String> {
@@ -245,12 +256,12 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::new("unused");
         change(&mut config);
-        check(&config).unwrap_err().to_string()
+        config.check().unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_fit_together() {
-        check(&Config::new("unused")).unwrap();
+        Config::new("unused").check().unwrap();
     }
 
     #[test]
@@ -276,7 +287,7 @@ mod tests {
         config.connect_pause_ms = 1_000;
         config.forward_timeout_ms = Some(1);
         config.connect_retries = 1;
-        check(&config).unwrap();
+        config.check().unwrap();
 
         for change in [
             (|config| config.heartbeat_ms = 0) as fn(&mut Config),
@@ -299,9 +310,9 @@ mod tests {
         let mut config = Config::new("unused");
         config.single_port = true;
         config.peer_listen.set_port(8500);
-        check(&config).unwrap();
+        config.check().unwrap();
         config.peer_listen.set_port(0);
         config.peer_advertise = Some("n1.example:8500".to_owned());
-        check(&config).unwrap();
+        config.check().unwrap();
     }
 }

@@ -222,7 +222,8 @@ fn tasks(
     fetcher: Arc<Fetcher>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(links::run(Arc::clone(cluster), Arc::clone(inbox)));
+    let patience = house.former.patience;
+    tasks.spawn(links::run(Arc::clone(cluster), Arc::clone(inbox), patience));
     tasks.spawn(fetcher.run(Arc::clone(cluster), house.shelf.clone(), Arc::clone(inbox)));
     tasks.spawn(remember(Arc::clone(house), Arc::clone(cluster)));
     tasks

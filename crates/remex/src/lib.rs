@@ -40,8 +40,18 @@ mod recollection;
 mod repair;
 mod snapshots;
 mod space;
+mod store;
 mod supervisor;
 
 pub use config::Config;
 pub use error::{Fatal, OpenError};
 pub use node::Node;
+pub use peer::port::PeerPort;
+pub use remex_model::{
+    ClusterView, Effect, Error, ErrorCode, Key, Limits, MemberRole, MemberView, NodeId, NodeInfo,
+    NodeRole, NodeStatus, Retry, Revision, Term, Value,
+};
+pub use store::{
+    Batch, BatchReceipt, Builder, Change, Changed, Changes, Entry, Listing, Pages, Receipt, Status,
+    Store, json,
+};

@@ -21,9 +21,11 @@ use crate::meters::Meters;
 use crate::overview::Overview;
 use crate::peer::form::Former;
 use crate::peer::listener;
+use crate::peer::patience::Patience;
+use crate::peer::port::PeerPort;
 use crate::snapshots::{Desk, Shelf};
 use crate::supervisor::{self, Begin, Room};
-use crate::{Config, Fatal, OpenError, config, random};
+use crate::{Config, Fatal, OpenError, random};
 
 /// Longest time that a stopping leader waits for another to take over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,6 +47,7 @@ pub struct Node {
     house: Arc<House>,
     room: Arc<Room>,
     overview: Arc<Overview>,
+    peers: PeerPort,
     peer_address: SocketAddr,
     /// Supervisor and listener; they end with the node.
     tasks: JoinSet<()>,
@@ -62,17 +65,16 @@ impl Node {
     /// If the settings contradict each other, the directory cannot be used or recovered, or the
     /// peer port is taken. The message is one line that ends in a remedy.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        config::check(&config)?;
+        config.check()?;
         let directory = Arc::new(Directory::open(&config.data_dir)?);
-        let address = config.peer_listen;
-        let listen = |source| OpenError::Listen { address, source };
-        let socket = TcpListener::bind(address).await.map_err(listen)?;
-        let peer_address = socket.local_addr().map_err(listen)?;
+        let (socket, peer_address) = listen(&config).await?;
         let identity = identity(&config, &directory)?;
         let alone = identity.phase == Phase::Fresh && config.join.is_empty() && !config.wait;
         let advertised = config.peer_advertise.clone().unwrap_or_else(|| peer_address.to_string());
         let client_url = config.client_url.clone();
-        let former = Former::new(Arc::clone(&directory), identity, advertised, client_url);
+        let patience = Patience::of(&config);
+        let former =
+            Former::new(Arc::clone(&directory), identity, advertised, client_url, patience);
         let meters = Arc::new(Meters::default());
         let (limits, pending_max) = (config.limits.clone(), config.pending_bytes_max);
         let house = Arc::new(House {
@@ -102,8 +104,13 @@ impl Node {
         let mut tasks = JoinSet::new();
         tasks.spawn(supervisor::run(Arc::clone(&house), Arc::clone(&room), begin));
         tasks.spawn(Arc::clone(&steward).tend());
-        tasks.spawn(listener::run(socket, steward, Arc::clone(&house.desk)));
-        Ok(Self { house, room, overview, peer_address, tasks, closed: false })
+        let (peers, handed) = PeerPort::new();
+        tasks.spawn(listener::run(socket, handed, steward, Arc::clone(&house.desk)));
+        Ok(Self { house, room, overview, peers, peer_address, tasks, closed: false })
+    }
+
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.house
     }
 
     /// The store, for surfaces.
@@ -118,7 +125,15 @@ impl Node {
         Arc::clone(&self.overview) as Arc<dyn Admin>
     }
 
-    /// Where the node listens to its peers.
+    /// Where the node takes connections of its peers that come to another port than its own; the
+    /// only way in with `Config::single_port`.
+    #[must_use]
+    pub fn peers(&self) -> PeerPort {
+        self.peers.clone()
+    }
+
+    /// Where the node listens to its peers; with `Config::single_port`, where it was told that they
+    /// come in.
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
         self.peer_address
@@ -148,7 +163,7 @@ impl Node {
         house.door.drain();
         let board = &house.board;
         if let Some(running) = house.door.running() {
-            if board.membership().len() > 1 {
+            if board.membership().voters().nth(1).is_some() {
                 running.inbox.push(Input::Core(Event::Transfer { to: None }));
                 let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, board.led_no_more()).await;
                 if handed.is_err() {
@@ -184,10 +199,24 @@ impl Drop for Node {
         if self.closed {
             return;
         }
+        // Whoever still waits for the node is told at once.
+        self.house.door.drain();
         // Nothing may be written to the directory after its lock is given back.
         let stopped = self.room.close().is_none_or(Generation::stop) && self.room.is_still_now();
         unlock(&self.house, stopped);
     }
+}
+
+/// Listens to the peers, unless they come in by another port.
+async fn listen(config: &Config) -> Result<(Option<TcpListener>, SocketAddr), OpenError> {
+    let address = config.peer_listen;
+    if config.single_port {
+        return Ok((None, address));
+    }
+    let failed = |source| OpenError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok((Some(socket), address))
 }
 
 /// Gives the directory's lock back. Whatever goes on keeps it until it has ended.

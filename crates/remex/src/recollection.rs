@@ -67,11 +67,11 @@ impl Recollection {
         }
     }
 
-    /// Peer addresses of all members but `me`.
+    /// Peer addresses of all members but `me` and those that are only awaited.
     pub(crate) fn addresses(&self, me: NodeId) -> Vec<String> {
         self.membership
             .members()
-            .filter(|(member, _)| member.id != me)
+            .filter(|(member, _)| member.id != me && !member.is_awaited())
             .map(|(member, _)| member.peer_address.clone())
             .collect()
     }

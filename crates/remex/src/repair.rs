@@ -22,7 +22,7 @@ use crate::directory::holds_anything;
 use crate::ending::{Damage, Damaged};
 use crate::house::House;
 use crate::parts::{self, Sizes};
-use crate::peer::ask::{QUICK, ask};
+use crate::peer::ask::ask;
 use crate::peer::hello::{Hello, Position, Purpose, Refusal, RefusalCode};
 use crate::peer::question::{Question, Reply};
 use crate::recollection::Recollection;
@@ -147,7 +147,8 @@ async fn until_spared(house: &House, addresses: &[String]) -> Result<(), Fatal> 
 async fn ask_to_be_spared(house: &House, address: &str) -> Result<Option<String>, Fatal> {
     let mut address = address.to_owned();
     for _ in 0..HOPS_MAX {
-        let asked = ask(&house.former.hello(), &address, None, &Question::Spare, QUICK).await;
+        let (hello, limit) = (house.former.hello(), house.former.patience.question);
+        let asked = ask(&hello, &address, None, &Question::Spare, limit).await;
         match asked.map(|(_, reply)| reply) {
             Ok(Reply::Accepted) => return Ok(None),
             Ok(Reply::Elsewhere { address: leader }) => address = leader,

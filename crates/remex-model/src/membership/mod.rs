@@ -275,8 +275,7 @@ impl Membership {
                     return Err(MembershipError::Removed(member.id));
                 }
                 if let Some(awaited) = self.awaited_for(member) {
-                    // Nobody ever bore its id, so nobody has to be told that it is gone.
-                    self.members.remove(&awaited);
+                    self.forget(awaited);
                 }
                 self.check_free(member, None)?;
                 self.members.insert(member.id, (member.clone(), Part::Learner));
@@ -353,7 +352,8 @@ impl Membership {
     }
 
     fn forget(&mut self, id: NodeId) {
-        if let Some((member, _)) = self.members.remove(&id) {
+        // Nobody ever bears the id of an awaited member, so nobody has to be told that it is gone.
+        if let Some((member, _)) = self.members.remove(&id).filter(|(it, _)| !it.is_awaited()) {
             self.removed.push_back((id, member.name));
             if self.removed.len() > REMOVED_MAX {
                 self.removed.pop_front();

@@ -34,7 +34,8 @@ pub(super) enum Entry {
 }
 
 /// How a node of this description becomes a member. If its name is taken by a member that is not
-/// `alive`, it is that member's new self, come back without its disk, and takes its place.
+/// `alive`, it is that member's new self, come back without its disk, and takes its place; and if
+/// that member is awaited, it is the node that it stands for.
 pub(super) fn entry(
     membership: &Membership,
     cluster: ClusterId,
@@ -42,6 +43,10 @@ pub(super) fn entry(
     alive: impl Fn(NodeId) -> bool,
 ) -> Result<Entry, Error> {
     check_texts(&member)?;
+    if member.is_awaited() {
+        let detail = format!("{} says that it has no data directory", member.name);
+        return Err(Error::new(ErrorCode::BadRequest, detail));
+    }
     if let Some((known, _)) = membership.get(member.id) {
         if known.incarnation == member.incarnation {
             return Ok(Entry::Already);
@@ -59,6 +64,10 @@ pub(super) fn entry(
     let Some((old, part)) = membership.named(&member.name) else {
         return Ok(Entry::By(vec![vec![MemberChange::Add(member)]]));
     };
+    if old.is_awaited() {
+        member.promote = old.promote;
+        return Ok(Entry::By(vec![vec![MemberChange::Add(member)]]));
+    }
     if alive(old.id) {
         let detail = format!(
             "the cluster has a member {} already, which runs at {} (node {}); the node at {} \
@@ -209,6 +218,8 @@ fn invalid_change(invalid: &MembershipError) -> Error {
             .hint("start the node with an empty --data-dir, so that it gets a new id"),
         MembershipError::NoVoters => Error::new(ErrorCode::WouldLoseQuorum, detail)
             .hint("add or promote another member first"),
+        MembershipError::Awaited(_) => Error::new(ErrorCode::Conflict, detail)
+            .hint("it becomes a voter by itself once its node has come and caught up"),
         MembershipError::Joint | MembershipError::NotJoint | MembershipError::TooMany => {
             Error::new(ErrorCode::Conflict, detail)
         }
@@ -285,6 +296,28 @@ mod tests {
         for step in steps {
             membership.apply(&step).unwrap();
         }
+    }
+
+    #[test]
+    fn a_node_takes_the_place_of_the_member_that_stood_for_it_at_once() {
+        let mut membership = trio();
+        let awaited = Member {
+            incarnation: Incarnation(0),
+            promote: false,
+            peer_address: "elsewhere:4".to_owned(),
+            ..member(40, "n4")
+        };
+        membership.apply(&[MemberChange::Add(awaited)]).unwrap();
+        // What it is to become was said when it was awaited.
+        let new = Member { promote: false, ..member(4, "n4") };
+        let replaced = Entry::By(vec![vec![MemberChange::Add(new.clone())]]);
+        assert_eq!(entry(&membership, OURS, member(4, "n4"), |_| true).unwrap(), replaced);
+        membership.apply(&[MemberChange::Add(new.clone())]).unwrap();
+        assert_eq!(membership.named("n4").unwrap().0, &new);
+
+        let nobody = Member { incarnation: Incarnation(0), ..member(5, "n5") };
+        let error = entry(&membership, OURS, nobody, |_| true).unwrap_err();
+        assert_eq!(error.code, ErrorCode::BadRequest, "no node is awaited by itself");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the leader does about members: proposes changes, invites, hands leadership over.
+//! What the leader does about members: proposes changes, hands leadership over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +9,11 @@ use remex_model::{
 };
 use tokio::sync::oneshot;
 
-use super::decide::{Entry, check_reachable, entry, invitable, no_member, refused, resolve};
+use super::add::Wanted;
+use super::decide::{check_reachable, no_member, refused, resolve};
 use super::{Changed, Steward, role};
 use crate::inbox::{ChangeError, Input};
-use crate::peer::ask::{self, Absent, QUICK};
 use crate::peer::form::Serving;
-use crate::peer::question::{Question, Reply};
 
 /// How long a change waits for another one that is under way, or for a leader that has just begun:
 /// most are over in milliseconds.
@@ -51,8 +50,9 @@ impl Steward {
         deadline: Instant,
     ) -> Result<Changed, Stop> {
         match step {
-            MemberStep::Add { peer_address, name, role, awaited: _ } => {
-                self.add(serving, &peer_address, name.as_deref(), role, deadline).await
+            MemberStep::Add { peer_address, name, role, awaited } => {
+                let (address, name) = (&*peer_address, name.as_deref());
+                self.add(serving, &Wanted { address, name, role, awaited }, deadline).await
             }
             MemberStep::Remove(name) => {
                 let (member, part) = find(serving, &name)?;
@@ -99,6 +99,10 @@ impl Steward {
             propose(serving, changes, force, deadline).await?;
         }
         let member = Member { promote: true, ..member };
+        if member.is_awaited() {
+            // It will be a voter; when, nobody knows.
+            return Ok((member, MemberRole::Learner));
+        }
         let done = settled(serving, deadline, |membership| {
             membership.get(member.id).is_none_or(|(_, part)| part == Part::Voter)
         });
@@ -114,89 +118,6 @@ impl Steward {
         match membership.get(member.id) {
             Some(_) => Ok((member, MemberRole::Voter)),
             None => Err(no_member(&membership, &member.name).into()),
-        }
-    }
-
-    /// Invites the node at an address.
-    pub(super) async fn add(
-        &self,
-        serving: &Serving,
-        address: &str,
-        name: Option<&str>,
-        role: MemberRole,
-        deadline: Instant,
-    ) -> Result<Changed, Stop> {
-        let cluster = serving.cluster.id;
-        let hello = self.former().hello();
-        let looking = ask::ask(&hello, address, None, &Question::Look, QUICK);
-        let (_, reply) = looking.await.map_err(|no_answer| {
-            let detail = format!("no node answers at {address}: {no_answer}");
-            Error::new(ErrorCode::NotReady, detail)
-                .hint("check that it is the node's --peer-listen address, and that it runs")
-                .retry_after(1000)
-        })?;
-        let Reply::Here { member: found, phase, pristine } = reply else {
-            let detail = format!("the node at {address} does not say who it is");
-            return Err(Error::new(ErrorCode::NotReady, detail).into());
-        };
-        let membership = serving.board.membership();
-        invitable(&membership, cluster, &found, &phase, pristine, name)?;
-        let replaces = membership.named(&found.name).is_some();
-        let member = Member { promote: role == MemberRole::Voter, ..found };
-        let (member, added) = self.take_in(serving, member, deadline).await?;
-        if !added {
-            let part = membership.get(member.id).map_or(Part::Learner, |(_, part)| part);
-            return Ok((member, super::role(part)));
-        }
-        match ask::invite(&serving.cluster.hello(), cluster, &member).await {
-            Ok(()) => {}
-            // Unless it has taken the place of another: that one is gone already.
-            Err(Absent::Denied(error)) if error.code == ErrorCode::Conflict && !replaces => {
-                tracing::warn!(member = %member.name, reason = %error, "it does not come");
-                let changes = vec![MemberChange::Remove(member.id)];
-                propose(serving, changes, false, deadline).await?;
-                return Err(error.into());
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                tracing::warn!(member = %member.name, %reason, "a new member is invited again later");
-            }
-        }
-        Ok((member, MemberRole::Learner))
-    }
-
-    /// Makes a node a member, in the place of its old self if its name is taken by one that is
-    /// gone. Answers with the member, and whether it was none before.
-    pub(super) async fn take_in(
-        &self,
-        serving: &Serving,
-        member: Member,
-        deadline: Instant,
-    ) -> Result<(Member, bool), Stop> {
-        let cluster = &serving.cluster;
-        let membership = serving.board.membership();
-        // One that connects a moment later is not gone.
-        let alive = |id: NodeId| {
-            id == cluster.me.id
-                || !cluster.knows_who_is_alive()
-                || cluster.peers().get(&id).is_some_and(|peer| cluster.was_heard(peer))
-        };
-        let id = member.id;
-        let steps = match entry(&membership, cluster.id, member, alive)? {
-            Entry::Already => Vec::new(),
-            Entry::By(steps) => steps,
-        };
-        let added = !steps.is_empty();
-        let mut membership = membership;
-        for changes in steps {
-            membership = propose(serving, changes, false, deadline).await?;
-        }
-        match membership.get(id) {
-            Some((member, _)) => Ok((member.clone(), added)),
-            None => {
-                let detail = "the node was removed while it was being added";
-                Err(Error::new(ErrorCode::Conflict, detail).into())
-            }
         }
     }
 

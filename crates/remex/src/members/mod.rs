@@ -9,9 +9,11 @@
 //! ([`crate::peer::link`]), learners are promoted by the leader's core, and members' new addresses
 //! are taken over by [`Steward::tend`], which also takes members back that have lost their disks.
 //!
-//! What the leader does is in [`leading`]; what it decides, without touching anything, in
-//! [`decide`].
+//! What the leader does is in [`leading`] and [`add`]; what it decides, without touching anything,
+//! in [`decide`]. Members may be named before their nodes run: [`awaited`].
 
+mod add;
+mod awaited;
 mod decide;
 mod leading;
 mod tend;

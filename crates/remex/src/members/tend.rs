@@ -1,5 +1,6 @@
 //! What the leader does about members that nobody asks it for: it takes over what they say of
-//! themselves, and takes those in that come back without their disks.
+//! themselves, takes those in that come back without their disks, and looks out for those that are
+//! awaited.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,18 +8,16 @@ use std::time::{Duration, Instant};
 use remex_model::{Member, MemberChange, MemberRole, Membership};
 
 use super::Steward;
+use super::awaited::Complaints;
 use super::decide::check_texts;
 use super::leading::{Stop, propose};
-use crate::identity::Phase;
-use crate::peer::ask::{self, QUICK};
 use crate::peer::form::Serving;
-use crate::peer::question::{Question, Reply};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Longest time for one change.
-const TTL: Duration = Duration::from_secs(5);
+pub(super) const TTL: Duration = Duration::from_secs(5);
 
 /// A member that has been silent for this long is looked for at its address: it may run there without
 /// its disk. Longer than a restart takes: a node that is started with the wrong data directory by
@@ -28,7 +27,7 @@ const GONE_MS: u64 = 10_000;
 impl Steward {
     /// Looks after the members, for as long as the node lives.
     pub(crate) async fn tend(self: Arc<Self>) {
-        let mut complaint = String::new();
+        let (mut complaint, mut complaints) = (String::new(), Complaints::new());
         loop {
             tokio::time::sleep(PAUSE).await;
             let Some(serving) = self.former().serving() else { continue };
@@ -48,6 +47,9 @@ impl Steward {
                     complaint = text;
                 }
             }
+            if self.look_out(&serving, &mut complaints).await.is_err() {
+                tracing::debug!("another node looks out for who is awaited from now on");
+            }
         }
     }
 
@@ -65,15 +67,10 @@ impl Steward {
             if !gone || !cluster.knows_who_is_alive() {
                 continue;
             }
-            let (hello, address) = (cluster.hello(), &member.peer_address);
-            let looked = ask::ask(&hello, address, None, &Question::Look, QUICK).await;
-            let Ok((_, Reply::Here { member: found, phase, pristine })) = looked else { continue };
-            let nothing_to_lose = match phase {
-                Phase::Fresh => true,
-                Phase::Member { cluster: its, .. } => pristine && its != cluster.id,
-                Phase::Promised { .. } | Phase::Removed { .. } | Phase::Returning { .. } => false,
-            };
-            if nothing_to_lose && found.name == member.name && found.id != member.id {
+            let address = &member.peer_address;
+            let Ok(found) = self.former().look(address).await else { continue };
+            let is_it = found.member.name == member.name && found.member.id != member.id;
+            if is_it && found.has_nothing_to_lose(cluster.id) {
                 tracing::warn!(
                     member = %member.name, %address,
                     "a member has come back without its disk; it takes the place of its old self"
@@ -83,7 +80,7 @@ impl Steward {
                     false => MemberRole::Learner,
                 };
                 let deadline = Instant::now() + TTL;
-                self.add(serving, address, Some(&member.name), role, deadline).await?;
+                self.invite(serving, found, Some(&member.name), role, deadline).await?;
                 return Ok(());
             }
         }

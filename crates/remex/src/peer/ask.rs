@@ -14,12 +14,6 @@ use super::frame;
 use super::hello::{Answer, Hello, Purpose};
 use super::question::{Question, Reply};
 
-/// Longest time for a question that the other side answers from what it knows.
-pub(crate) const QUICK: Duration = Duration::from_secs(2);
-
-/// Longest time for an invitation: the invited node may have to stop its own cluster first.
-pub(crate) const INVITATION: Duration = Duration::from_secs(10);
-
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
@@ -80,10 +74,11 @@ pub(crate) async fn invite(
     hello: &Hello,
     cluster: ClusterId,
     member: &Member,
+    limit: Duration,
 ) -> Result<(), Absent> {
     let question = Question::Invite { cluster };
     let address = &member.peer_address;
-    match ask(hello, address, Some(member), &question, INVITATION).await?.1 {
+    match ask(hello, address, Some(member), &question, limit).await?.1 {
         Reply::Accepted => Ok(()),
         Reply::Denied(error) => Err(Absent::Denied(error)),
         other => {

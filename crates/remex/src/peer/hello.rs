@@ -7,8 +7,9 @@ use remex_consensus::Mark;
 use remex_model::{ClusterId, DecodeError, Decoder, Encoder, Index, Member, Term};
 use thiserror::Error;
 
-/// Begins every hello, so that a stray client of another protocol is told from a peer.
-const MAGIC: u32 = u32::from_le_bytes(*b"RMXP");
+/// Begins every hello, so that a stray client of another protocol is told from a peer, also on
+/// a port that both share ([`super::port`]).
+pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"RMXP");
 
 /// Version of frames, hellos and messages. Both sides must speak the same.
 const PROTOCOL: u32 = 3;

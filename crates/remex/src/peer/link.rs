@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::ask;
 use super::frame;
 use super::hello::{Answer, Refusal, RefusalCode};
+use super::patience::Patience;
 use crate::cluster::{Cluster, Peer, Side};
 use crate::inbox::{Expulsion, Inbox, Input};
 
@@ -25,12 +26,8 @@ use crate::inbox::{Expulsion, Inbox, Input};
 /// drop them, and consensus sends again what matters.
 const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Longest time for connecting and greeting.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Shortest and longest pause between two attempts to connect.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A connection that lasted this long has held: if it breaks, the next attempt comes at once.
+const HELD: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Out {
@@ -162,18 +159,71 @@ impl Drop for Connected<'_> {
     }
 }
 
+/// What is wrong with the way to a peer, since it was last connected.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Attempts that failed, one after the other, because nobody answered.
+    failures: u32,
+    /// Whether the peer was said to be unreachable.
+    unreachable: bool,
+    /// The last complaint: the same is not repeated while it lasts.
+    complaint: String,
+    /// Whether consensus was told that the peer's process is gone.
+    said_gone: bool,
+}
+
+/// What there is to say about a failed attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Saying {
+    /// Nothing that was not said before, or may be over in a moment.
+    Nothing,
+    /// Too many attempts have failed: the peer counts as unreachable.
+    Unreachable,
+    /// Somebody answers, but the two do not speak with each other.
+    Complaint,
+}
+
+impl Trouble {
+    /// Notes a failed attempt. Nodes that are started at the same time, or one after the other, do
+    /// not find each other at the first: that is no trouble yet.
+    fn note(&mut self, error: &NoLink, attempts: u32) -> Saying {
+        match error {
+            NoLink::Broken(_) | NoLink::Silent => {
+                self.failures = self.failures.saturating_add(1);
+                let is_news = self.failures >= attempts && !self.unreachable;
+                self.unreachable |= is_news;
+                if is_news { Saying::Unreachable } else { Saying::Nothing }
+            }
+            NoLink::Refused(_) | NoLink::Distrusted(_) => {
+                self.failures = 0;
+                let text = error.to_string();
+                let is_news = text != self.complaint;
+                self.complaint = text;
+                if is_news { Saying::Complaint } else { Saying::Nothing }
+            }
+        }
+    }
+}
+
 /// Keeps the connection to a peer up, for ever.
-pub(crate) async fn run(cluster: Arc<Cluster>, peer: Arc<Peer>, inbox: Arc<Inbox>) {
-    let mut pause = PAUSE_MIN;
-    let mut complaint = String::new();
-    let mut said_gone = false;
+pub(crate) async fn run(
+    cluster: Arc<Cluster>,
+    peer: Arc<Peer>,
+    inbox: Arc<Inbox>,
+    patience: Patience,
+) {
+    let mut pause = patience.pause_min;
+    let mut trouble = Trouble::default();
     loop {
-        let dialed = tokio::time::timeout(HELLO_TIMEOUT, dial(&cluster, &peer)).await;
+        let dialing = dial(&cluster, &peer, patience.greeting);
+        let dialed = tokio::time::timeout(patience.greeting, dialing).await;
         match dialed.unwrap_or(Err(NoLink::Silent)) {
             Ok(connected) => {
-                (complaint, said_gone) = (String::new(), false);
                 let name = cluster.name(peer.id);
-                tracing::info!(peer = %name, "connected to peer");
+                match std::mem::take(&mut trouble).unreachable {
+                    true => tracing::info!(peer = %name, "the peer is back"),
+                    false => tracing::info!(peer = %name, "connected to peer"),
+                }
                 let begun = Instant::now();
                 cluster.vitals_due.notify_one();
                 let ended = serve(&connected).await;
@@ -182,38 +232,54 @@ pub(crate) async fn run(cluster: Arc<Cluster>, peer: Arc<Peer>, inbox: Arc<Inbox
                 inbox.push(Input::Core(Event::Unreachable { peer: peer.id }));
                 tracing::info!(peer = %name, reason = %ended, "peer disconnected");
                 // The first attempt comes at once, unless connections never hold.
-                if begun.elapsed() >= PAUSE_MAX {
-                    pause = PAUSE_MIN;
+                if begun.elapsed() >= HELD {
+                    pause = patience.pause_min;
                     continue;
                 }
             }
             Err(error) => {
                 if let NoLink::Broken(error) = &error
                     && error.kind() == io::ErrorKind::ConnectionRefused
-                    && !std::mem::replace(&mut said_gone, true)
+                    && !std::mem::replace(&mut trouble.said_gone, true)
                 {
                     inbox.push(Input::Core(Event::PeerGone { peer: peer.id }));
                 }
-                // The same complaint is not repeated while it lasts.
-                let text = error.to_string();
-                if text != complaint {
-                    let address = peer.known().member.peer_address;
-                    let name = cluster.name(peer.id);
-                    tracing::warn!(peer = %name, %address, reason = %text, "cannot reach peer");
-                    complaint = text;
-                }
+                say(&cluster, &peer, &error, trouble.note(&error, patience.attempts));
                 if let NoLink::Refused(refusal) = error {
-                    take_refusal(&cluster, &peer, &inbox, refusal).await;
+                    take_refusal(&cluster, &peer, &inbox, refusal, patience).await;
                 }
             }
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(patience.pause_max);
+    }
+}
+
+/// Tells people about a failed attempt to connect.
+fn say(cluster: &Cluster, peer: &Peer, error: &NoLink, saying: Saying) {
+    let (name, address) = (cluster.name(peer.id), peer.known().member.peer_address);
+    match saying {
+        Saying::Nothing => {
+            tracing::debug!(peer = %name, %address, reason = %error, "no connection")
+        }
+        Saying::Unreachable => tracing::warn!(
+            peer = %name, %address, reason = %error,
+            "the peer is unreachable; it is tried again until it answers"
+        ),
+        Saying::Complaint => {
+            tracing::warn!(peer = %name, %address, reason = %error, "cannot reach peer");
+        }
     }
 }
 
 /// Does what a peer's refusal asks for.
-async fn take_refusal(cluster: &Cluster, peer: &Peer, inbox: &Inbox, refusal: Refusal) {
+async fn take_refusal(
+    cluster: &Cluster,
+    peer: &Peer,
+    inbox: &Inbox,
+    refusal: Refusal,
+    patience: Patience,
+) {
     match refusal.code {
         RefusalCode::Removed => {
             inbox.push(Input::Expelled(Expulsion::Removed(refusal.reason)));
@@ -229,7 +295,8 @@ async fn take_refusal(cluster: &Cluster, peer: &Peer, inbox: &Inbox, refusal: Re
         RefusalCode::Waiting | RefusalCode::OtherCluster => {
             // It was made a member, and whoever did so could not tell it.
             let member = peer.known().member;
-            match ask::invite(&cluster.hello(), cluster.id, &member).await {
+            let limit = patience.invitation;
+            match ask::invite(&cluster.hello(), cluster.id, &member, limit).await {
                 Ok(()) => tracing::info!(member = %member.name, "invited a member again"),
                 Err(error) => {
                     tracing::debug!(member = %member.name, reason = %error, "it does not come");
@@ -240,25 +307,27 @@ async fn take_refusal(cluster: &Cluster, peer: &Peer, inbox: &Inbox, refusal: Re
     }
 }
 
-/// Longest time that sent bytes may stay unacknowledged before the connection counts as broken.
-/// Without it a connection to a machine that lost its power, or was cut off, hangs for minutes,
+/// Limits how long sent bytes may stay unacknowledged before the connection counts as broken.
+/// Without that a connection to a machine that lost its power, or was cut off, hangs for minutes,
 /// and with it the messages to the peer after it is back.
-const UNACKNOWLEDGED_MS_MAX: u32 = 5000;
-
-fn give_up_early(stream: &TcpStream) {
+fn give_up_early(stream: &TcpStream, limit: Duration) {
+    let limit_ms = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
     if cfg!(target_os = "linux")
-        && let Err(error) =
-            rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS_MAX)
+        && let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, limit_ms)
     {
         tracing::debug!(reason = %error, "broken connections will be noticed late");
     }
 }
 
 /// Connects and greets.
-async fn dial<'a>(cluster: &Cluster, peer: &'a Peer) -> Result<Connected<'a>, NoLink> {
+async fn dial<'a>(
+    cluster: &Cluster,
+    peer: &'a Peer,
+    limit: Duration,
+) -> Result<Connected<'a>, NoLink> {
     let mut stream = TcpStream::connect(peer.known().member.peer_address).await?;
     stream.set_nodelay(true)?;
-    give_up_early(&stream);
+    give_up_early(&stream, limit);
     let me = cluster.hello();
     frame::write(&mut stream, |out| me.encode(out)).await?;
     let mut buffer = BytesMut::new();
@@ -311,5 +380,42 @@ async fn serve(connected: &Connected<'_>) -> String {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken() -> NoLink {
+        NoLink::Broken(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn refused(reason: &str) -> NoLink {
+        NoLink::Refused(Refusal::new(RefusalCode::Other, reason))
+    }
+
+    #[test]
+    fn a_peer_is_unreachable_after_so_many_attempts_and_that_is_said_once() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.note(&broken(), 3), Saying::Nothing);
+        assert_eq!(trouble.note(&NoLink::Silent, 3), Saying::Nothing);
+        assert_eq!(trouble.note(&broken(), 3), Saying::Unreachable);
+        for _ in 0..10 {
+            assert_eq!(trouble.note(&broken(), 3), Saying::Nothing);
+        }
+        assert!(std::mem::take(&mut trouble).unreachable, "it is said when it is back");
+        assert_eq!(trouble.note(&broken(), 1), Saying::Unreachable);
+    }
+
+    #[test]
+    fn one_that_refuses_is_complained_of_at_once_and_counts_as_reached() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.note(&broken(), 2), Saying::Nothing);
+        assert_eq!(trouble.note(&refused("no"), 2), Saying::Complaint);
+        assert_eq!(trouble.note(&refused("no"), 2), Saying::Nothing, "said before");
+        assert_eq!(trouble.note(&refused("never"), 2), Saying::Complaint);
+        assert_eq!(trouble.note(&broken(), 2), Saying::Nothing, "the first in a row");
+        assert_eq!(trouble.note(&broken(), 2), Saying::Unreachable);
     }
 }

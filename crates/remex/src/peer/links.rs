@@ -8,6 +8,7 @@ use remex_model::NodeId;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
+use super::patience::Patience;
 use super::{frame, link};
 use crate::cluster::{Cluster, Peer};
 use crate::inbox::Inbox;
@@ -25,7 +26,7 @@ struct Links {
 
 impl Links {
     /// Ends the links to those who are peers no more, and begins the missing ones.
-    fn follow(&mut self, cluster: &Arc<Cluster>, inbox: &Arc<Inbox>) {
+    fn follow(&mut self, cluster: &Arc<Cluster>, inbox: &Arc<Inbox>, patience: Patience) {
         let peers = cluster.peers();
         self.running.retain(|id, (peer, task)| {
             let stays = peers.get(id).is_some_and(|now| Arc::ptr_eq(now, peer));
@@ -37,7 +38,7 @@ impl Links {
         for (&id, peer) in peers.iter() {
             self.running.entry(id).or_insert_with(|| {
                 let (cluster, inbox) = (Arc::clone(cluster), Arc::clone(inbox));
-                let task = self.tasks.spawn(link::run(cluster, Arc::clone(peer), inbox));
+                let task = self.tasks.spawn(link::run(cluster, Arc::clone(peer), inbox, patience));
                 (Arc::clone(peer), task)
             });
         }
@@ -47,12 +48,12 @@ impl Links {
 }
 
 /// Keeps the links to all peers up until it is dropped; they end with it.
-pub(crate) async fn run(cluster: Arc<Cluster>, inbox: Arc<Inbox>) {
+pub(crate) async fn run(cluster: Arc<Cluster>, inbox: Arc<Inbox>, patience: Patience) {
     let mut links = Links::default();
     let mut beat = tokio::time::interval(VITALS_PAUSE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        links.follow(&cluster, &inbox);
+        links.follow(&cluster, &inbox, patience);
         tokio::select! {
             () = cluster.changed.notified() => {}
             () = cluster.vitals_due.notified() => tell(&cluster),

@@ -11,6 +11,9 @@
 //! this is how nodes find each other, found clusters, join them ([`form`]), and pass on to their
 //! leader what people want of the cluster. Snapshots have connections of their own.
 //!
+//! Connections come from the node's own listener, or, if peers and clients share a port, from
+//! whoever listens there ([`port`]).
+//!
 //! Frames are a length, a checksum and a payload ([`frame`]). Anything may be lost when a
 //! connection breaks: the protocol above repeats what matters. Everything that comes from outside
 //! is bounded in length and in time.
@@ -23,6 +26,8 @@ pub(crate) mod hello;
 pub(crate) mod link;
 pub(crate) mod links;
 pub(crate) mod listener;
+pub(crate) mod patience;
+pub(crate) mod port;
 pub(crate) mod question;
 pub(crate) mod remote;
 pub(crate) mod vitals;

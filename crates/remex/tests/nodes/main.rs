@@ -1,8 +1,10 @@
 //! Whole nodes in one process, over real sockets and files, through the ports `Service` and `Admin`.
 
+mod awaited;
 mod basics;
 mod fleet;
 mod membership;
+mod one_port;
 mod peers;
 mod repair;
 

@@ -8,15 +8,15 @@ use remex_model::{ErrorCode, MemberRole, MemberStep, NodeRole};
 use super::fleet::Fleet;
 use super::{PATIENCE, put, value};
 
-fn alone(fleet: &Fleet, name: &'static str) -> Config {
+pub(crate) fn alone(fleet: &Fleet, name: &'static str) -> Config {
     Config { join: Vec::new(), expect: None, ..fleet.config(name) }
 }
 
-fn joining(fleet: &Fleet, name: &'static str, to: &str) -> Config {
+pub(crate) fn joining(fleet: &Fleet, name: &'static str, to: &str) -> Config {
     Config { join: vec![fleet.address(to)], expect: None, ..fleet.config(name) }
 }
 
-fn waiting(fleet: &Fleet, name: &'static str) -> Config {
+pub(crate) fn waiting(fleet: &Fleet, name: &'static str) -> Config {
     Config { wait: true, ..alone(fleet, name) }
 }
 

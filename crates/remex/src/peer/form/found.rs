@@ -18,9 +18,9 @@ use std::time::Duration;
 use remex_model::{ClusterId, ErrorCode, Member, NodeId};
 
 use super::join::Asked;
-use super::{Former, Founded, deny};
+use super::{Former, Found, Founded, deny};
 use crate::identity::Phase;
-use crate::peer::ask::{NoAnswer, QUICK, ask};
+use crate::peer::ask::{NoAnswer, ask};
 use crate::peer::question::{Question, Reply};
 use crate::{OpenError, random};
 
@@ -119,8 +119,7 @@ impl Former {
         seen.insert(me.id, (me.clone(), self.phase()));
         for address in addresses.iter().filter(|address| **address != me.peer_address) {
             // A node that does not answer has not been started yet: look again later.
-            let looked = ask(&self.hello(), address, None, &Question::Look, QUICK).await;
-            if let Ok((_, Reply::Here { member, phase, .. })) = looked
+            if let Ok(Found { member, phase, .. }) = self.look(address).await
                 && member.id != me.id
             {
                 seen.insert(member.id, (member, phase));
@@ -215,8 +214,8 @@ impl Former {
 
     /// Asks a member, and makes sure that it is that member who answers.
     async fn ask_member(&self, member: &Member, question: Question) -> Result<Reply, NoAnswer> {
-        let address = &member.peer_address;
-        Ok(ask(&self.hello(), address, Some(member), &question, QUICK).await?.1)
+        let (address, limit) = (&member.peer_address, self.patience.question);
+        Ok(ask(&self.hello(), address, Some(member), &question, limit).await?.1)
     }
 }
 

@@ -8,14 +8,16 @@
 mod found;
 mod join;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use remex_model::{ClusterId, Error, ErrorCode, Incarnation, Member, NodeId, Revision};
 use tokio::sync::watch;
 
-use super::ask::INVITATION;
+use super::ask::{NoAnswer, ask};
 use super::hello::{Hello, Position, Purpose};
+use super::patience::Patience;
 use super::question::{Question, Reply};
 use crate::board::Board;
 use crate::cluster::{Cluster, VERSION};
@@ -39,6 +41,26 @@ pub(crate) struct Serving {
     pub(crate) board: Arc<Board>,
 }
 
+/// A node that was looked at.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) member: Member,
+    pub(crate) phase: Phase,
+    /// Whether it is all alone in a cluster that was never written to.
+    pub(crate) pristine: bool,
+}
+
+impl Found {
+    /// Whether the node can leave all that it has, to become a member of this cluster.
+    pub(crate) fn has_nothing_to_lose(&self, cluster: ClusterId) -> bool {
+        match self.phase {
+            Phase::Fresh => true,
+            Phase::Member { cluster: its, .. } => self.pristine && its != cluster,
+            Phase::Promised { .. } | Phase::Removed { .. } | Phase::Returning { .. } => false,
+        }
+    }
+}
+
 /// Whether the node is all alone in a cluster that was never written to: nobody loses anything if
 /// it is given up.
 fn is_pristine(board: &Board) -> bool {
@@ -52,6 +74,7 @@ pub(crate) struct Former {
     identity: Mutex<Identity>,
     peer_address: String,
     client_url: String,
+    pub(crate) patience: Patience,
     /// Counts the phases that were entered.
     entered: watch::Sender<u64>,
     serving: ArcSwapOption<Serving>,
@@ -74,12 +97,14 @@ impl Former {
         identity: Identity,
         peer_address: String,
         client_url: String,
+        patience: Patience,
     ) -> Self {
         Self {
             directory,
             identity: Mutex::new(identity),
             peer_address,
             client_url,
+            patience,
             entered: watch::Sender::new(0),
             serving: ArcSwapOption::empty(),
             invited: Mutex::new(None),
@@ -140,6 +165,18 @@ impl Former {
             session: 0,
             position: Position::default(),
             version: VERSION.to_owned(),
+        }
+    }
+
+    /// Looks who is at a peer address.
+    pub(crate) async fn look(&self, address: &str) -> Result<Found, NoAnswer> {
+        let limit = self.patience.question;
+        match ask(&self.hello(), address, None, &Question::Look, limit).await?.1 {
+            Reply::Here { member, phase, pristine } => Ok(Found { member, phase, pristine }),
+            _ => {
+                let source = io::Error::other("it does not say who it is");
+                Err(NoAnswer { asked: true, source })
+            }
         }
     }
 
@@ -293,7 +330,7 @@ impl Former {
                 }
             }
         };
-        match tokio::time::timeout(INVITATION, outcome(followed)).await {
+        match tokio::time::timeout(self.patience.invitation, outcome(followed)).await {
             Ok(Some(true)) => Reply::Accepted,
             Ok(Some(false)) => match self.decide_invitation(cluster) {
                 Decision::Reply(reply) => reply,

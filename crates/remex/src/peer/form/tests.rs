@@ -19,7 +19,9 @@ fn rig(phase: Phase) -> Rig {
     let (id, incarnation, name) = (NodeId(1), Incarnation(2), "n1".to_owned());
     let identity = Identity { id, incarnation, name, has_log: true, phase };
     directory.write_identity(&identity).unwrap();
-    let former = Former::new(Arc::clone(&directory), identity, "a:1".to_owned(), String::new());
+    let patience = Patience::of(&crate::Config::new("unused"));
+    let (address, url) = ("a:1".to_owned(), String::new());
+    let former = Former::new(Arc::clone(&directory), identity, address, url, patience);
     Rig { former, directory, _folder: folder }
 }
 

@@ -12,7 +12,7 @@ use remex_consensus::{Event, Message};
 use remex_model::{Error, ErrorCode};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, Peer, Side};
@@ -21,18 +21,10 @@ use crate::members::Steward;
 use crate::peer::form::Serving;
 use crate::peer::frame;
 use crate::peer::hello::{Answer, Hello, Purpose, Refusal, RefusalCode};
+use crate::peer::patience::Patience;
 use crate::peer::question::{Question, Reply};
 use crate::peer::vitals::{self, Vitals};
 use crate::snapshots::Desk;
-
-/// Longest time for a connection to say who it is and what it wants.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest time for a node to take the answer to its question.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest silence on a peer's connection: it gives a sign of life every second.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// Connections that may be greeting at a time; strangers cannot take more than these.
 const GREETING_MAX: usize = 64;
@@ -60,6 +52,10 @@ struct Reception {
 }
 
 impl Reception {
+    fn patience(&self) -> Patience {
+        self.steward.former().patience
+    }
+
     /// Says that a connection was refused; not again for a while if the same has been said: whoever
     /// is refused tries again every second.
     fn refused(&self, address: SocketAddr, reason: String) {
@@ -74,17 +70,30 @@ impl Reception {
     }
 }
 
-/// Accepts peers, for ever.
-pub(crate) async fn run(listener: TcpListener, steward: Arc<Steward>, desk: Arc<Desk>) {
+/// Takes peers in, for ever: from a listener, if the node has one, and those that are handed over.
+pub(crate) async fn run(
+    listener: Option<TcpListener>,
+    mut handed: mpsc::Receiver<TcpStream>,
+    steward: Arc<Steward>,
+    desk: Arc<Desk>,
+) {
     let (asking, said) = (Semaphore::new(ASKING_MAX), Mutex::default());
     let reception = Arc::new(Reception { steward, desk, asking, said });
     let greeting = Arc::new(Semaphore::new(GREETING_MAX));
-    // The connections end with the listener.
+    // The connections end with this.
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&greeting).acquire_owned().await else { return };
-        match listener.accept().await {
+        let come = tokio::select! {
+            accepted = accept(listener.as_ref()) => accepted,
+            Some(stream) = handed.recv() => match stream.peer_addr() {
+                Ok(address) => Ok((stream, address)),
+                // It has ended while it waited.
+                Err(_) => continue,
+            },
+        };
+        match come {
             Ok((stream, address)) => {
                 connections.spawn(connection(stream, address, Arc::clone(&reception), permit));
             }
@@ -94,6 +103,14 @@ pub(crate) async fn run(listener: TcpListener, steward: Arc<Steward>, desk: Arc<
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+/// The next connection to the listener; without one, none ever comes.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -114,12 +131,13 @@ async fn connection(
     reception: Arc<Reception>,
     permit: OwnedSemaphorePermit,
 ) {
-    let greeted = tokio::time::timeout(HELLO_TIMEOUT, greet(stream, &reception)).await;
+    let greeted =
+        tokio::time::timeout(reception.patience().greeting, greet(stream, &reception)).await;
     drop(permit);
     match greeted {
         Ok(Ok(Greeted::Peer(incoming))) => {
             let peer = incoming.cluster.name(incoming.peer.id);
-            let ended = receive(incoming).await;
+            let ended = receive(incoming, reception.patience().silence).await;
             tracing::debug!(%peer, reason = %ended, "peer's connection ended");
         }
         Ok(Ok(Greeted::Fetch { stream, buffer })) => reception.desk.serve(stream, buffer).await,
@@ -242,13 +260,13 @@ async fn answer(
         }
     };
     let taking = frame::write(&mut stream, |out| reply.encode(out));
-    tokio::time::timeout(REPLY_TIMEOUT, taking)
+    tokio::time::timeout(reception.patience().greeting, taking)
         .await
         .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Hands a peer's messages to the driver until the connection ends. Returns why it ended.
-async fn receive(mut incoming: Incoming) -> String {
+async fn receive(mut incoming: Incoming, silence_max: Duration) -> String {
     let cut = Arc::clone(&incoming.cut);
     let cut = cut.notified();
     tokio::pin!(cut);
@@ -269,7 +287,7 @@ async fn receive(mut incoming: Incoming) -> String {
         let read = incoming.stream.read_buf(&mut incoming.buffer);
         let read = tokio::select! {
             () = &mut cut => return CUT.to_owned(),
-            read = tokio::time::timeout(SILENCE_MAX, read) => read,
+            read = tokio::time::timeout(silence_max, read) => read,
         };
         match read {
             Err(_elapsed) => return "nothing was heard of it for too long".to_owned(),

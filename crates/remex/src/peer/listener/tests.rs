@@ -13,21 +13,27 @@ use crate::board::Board;
 use crate::directory::Directory;
 use crate::identity::{Identity, Phase};
 use crate::inbox::Expulsion;
-use crate::peer::ask::{QUICK, ask};
+use crate::peer::ask::ask;
 use crate::peer::form::Former;
 use crate::peer::hello::Position;
 use crate::peer::links;
+use crate::peer::port::PeerPort;
 
 const OURS: ClusterId = ClusterId(9);
 
 /// Generous: a test that needs it all is about to fail anyway.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+fn patience() -> Patience {
+    Patience::of(&crate::Config::new("unused"))
+}
+
 /// A node's peer port, and who the node is.
 struct Port {
     former: Arc<Former>,
     inbox: Arc<Inbox>,
     cluster: Option<Arc<Cluster>>,
+    port: PeerPort,
     _folder: tempfile::TempDir,
     _tasks: JoinSet<()>,
 }
@@ -46,12 +52,13 @@ impl Port {
             has_log: false,
             phase,
         };
-        let former = Arc::new(Former::new(directory, identity, address, String::new()));
+        let former = Arc::new(Former::new(directory, identity, address, String::new(), patience()));
         let steward = Arc::new(Steward::new(Arc::clone(&former)));
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(socket, steward, Arc::new(Desk::default())));
+        let (port, handed) = PeerPort::new();
+        tasks.spawn(run(Some(socket), handed, steward, Arc::new(Desk::default())));
         let inbox = Arc::new(Inbox::default());
-        Self { former, inbox, cluster: None, _folder: folder, _tasks: tasks }
+        Self { former, inbox, cluster: None, port, _folder: folder, _tasks: tasks }
     }
 
     async fn member(id: u64) -> Self {
@@ -73,7 +80,7 @@ impl Port {
         board.set_membership(Arc::new(membership.clone()));
         board.set_revision(Revision(7));
         self.former.set_running(Arc::clone(&cluster), Arc::clone(&self.inbox), board);
-        self._tasks.spawn(links::run(Arc::clone(&cluster), Arc::clone(&self.inbox)));
+        self._tasks.spawn(links::run(Arc::clone(&cluster), Arc::clone(&self.inbox), patience()));
         self.cluster = Some(cluster);
     }
 
@@ -138,7 +145,7 @@ async fn another_node_at_a_members_address_is_left_alone() {
     let other = Member { incarnation: Incarnation(99), ..second.me() };
     let membership = Membership::founded([first.me(), other.clone()]);
     first.serve(&membership, Marks::default());
-    let invited = crate::peer::ask::invite(&first.former.hello(), OURS, &other).await;
+    let invited = crate::peer::ask::invite(&first.former.hello(), OURS, &other, PATIENCE).await;
     assert!(invited.unwrap_err().to_string().contains("another node"));
     assert_eq!(second.former.phase(), Phase::Fresh);
 }
@@ -212,7 +219,7 @@ async fn strangers_get_a_refusal_and_nothing_else() {
     let step = MemberStep::Remove("n1".to_owned());
     let question = Question::Change { step, force: true, ttl_ms: 1000 };
     let hello = stranger.former.hello();
-    let (_, reply) = ask(&hello, &address, None, &question, QUICK).await.unwrap();
+    let (_, reply) = ask(&hello, &address, None, &question, PATIENCE).await.unwrap();
     let Reply::Denied(error) = reply else { panic!("denied, not {reply:?}") };
     assert!(error.detail.contains("not a member"), "{error}");
     // Nor read a snapshot.
@@ -223,4 +230,34 @@ async fn strangers_get_a_refusal_and_nothing_else() {
     let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await.unwrap();
     let answer = Answer::decode(payload).unwrap();
     assert!(matches!(answer, Answer::Refused { code: RefusalCode::NotAMember, .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn connections_that_come_by_another_port_are_heard_like_all_others() {
+    let port = Port::member(1).await;
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let stranger = Port::open(2, Phase::Fresh).await;
+    let hello = stranger.former.hello();
+    let asking = ask(&hello, &address, None, &Question::Look, PATIENCE);
+    let handing = async { port.port.take(other.accept().await.unwrap().0) };
+    let (answered, ()) = tokio::join!(asking, handing);
+    let (them, Reply::Here { member, .. }) = answered.unwrap() else { panic!("not who it is") };
+    assert_eq!((them.node.id, &member), (NodeId(1), &port.me()));
+
+    // Whoever is no peer is told so, or just cut off.
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    port.port.take(other.accept().await.unwrap().0);
+    frame::write(&mut stream, |out| out.extend_from_slice(b"what is this")).await.unwrap();
+    let mut buffer = BytesMut::new();
+    let payload = frame::read(&mut stream, &mut buffer, frame::HELLO_BYTES_MAX).await.unwrap();
+    assert!(matches!(Answer::decode(payload).unwrap(), Answer::Refused { .. }));
+
+    // A node that has ended takes nothing more.
+    let gone = port.port.clone();
+    drop(port);
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    gone.take(other.accept().await.unwrap().0);
+    let mut buffer = Vec::new();
+    assert!(stream.read_to_end(&mut buffer).await.is_err() || buffer.is_empty());
 }

@@ -71,9 +71,12 @@ impl World {
                 let is_in = part == Part::Voter || (part == Part::Learner && !member.promote);
                 is_in && running.is_some_and(|running| running.applied() == judge.ledger.last())
             }
-            // It was removed before it was ever told who belongs to the cluster: it knows nobody who
-            // could tell it.
-            None => running.is_some_and(|running| running.core().membership().is_empty()),
+            // It was removed, and knows nobody who could tell it: it was never told who belongs to
+            // the cluster, or everybody that it was told of is gone as well.
+            None => running.is_some_and(|running| {
+                let mut known = running.core().membership().members();
+                known.all(|(member, _)| judge.memberships.latest().get(member.id).is_none())
+            }),
         }
     }
 

@@ -16,7 +16,7 @@
 //!   workspace building.
 //! - No body is read without a bound and a deadline.
 //! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it, unless a
-//!   dialect that imitates another store has spoken for itself (`layers::finished`).
+//!   dialect that imitates another store has spoken for itself (`layers::spoken`).
 //! - Whether a failed write was applied is said by the `Service`; nothing here upgrades `unknown`
 //!   to `not applied`.
 //! - Keys are taken from the raw path: dots, double slashes and percent signs are data.
@@ -28,6 +28,7 @@ mod dialect;
 mod dispatch;
 mod layers;
 mod native;
+mod raft;
 mod server;
 mod surface;
 mod traffic;

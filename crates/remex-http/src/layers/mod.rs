@@ -30,7 +30,7 @@ pub(crate) use deadline::{call, get, within, write, write_all};
 pub(crate) use envelope::{seal, wrap};
 pub(crate) use key::key_text;
 pub(crate) use percent::{Plus, decode};
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Problem, retry_after};
 pub(crate) use request_id::RequestIds;
 pub(crate) use served_by::ServedBy;
 pub(crate) use spoken::{Spoken, spoken, spoken_error};

@@ -90,12 +90,8 @@ impl Problem {
         if let Some(revision) = parts.store_revision {
             headers.insert(REMEX_REVISION, HeaderValue::from(revision.get()));
         }
-        let pause_ms = match parts.error.retry {
-            Retry::After { pause_ms } => Some(pause_ms),
-            Retry::Never => passes(parts.status).then_some(RETRY_PAUSE_MS),
-        };
-        if let Some(pause_ms) = pause_ms {
-            headers.insert(RETRY_AFTER, HeaderValue::from(pause_ms.div_ceil(1_000).max(1)));
+        if parts.error.retry != Retry::Never || passes(parts.status) {
+            headers.insert(RETRY_AFTER, retry_after(&parts.error));
         }
         if let (true, Some(revision)) = (is_about_a_key(parts.error.code), parts.error.revision) {
             let tag = HeaderValue::from_str(&format!("\"{revision}\""));
@@ -142,6 +138,15 @@ impl Problem {
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     }
+}
+
+/// The value of `Retry-After`, in seconds: the pause that the error advises, or the usual one.
+pub(crate) fn retry_after(error: &Error) -> HeaderValue {
+    let pause_ms = match error.retry {
+        Retry::After { pause_ms } => pause_ms,
+        Retry::Never => RETRY_PAUSE_MS,
+    };
+    HeaderValue::from(pause_ms.div_ceil(1_000).max(1))
 }
 
 /// What the caller can do if whoever made the error did not say anything better.

@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod exit;
 mod logs;
+mod notify;
 mod output;
 mod session;
 mod settings;

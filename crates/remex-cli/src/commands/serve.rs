@@ -18,6 +18,7 @@ use super::{join, runtime};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
 use crate::logs::Logs;
+use crate::notify::Notifier;
 use crate::output;
 use crate::settings::{Flags, Layers, LogFormat, Server};
 use crate::shell;
@@ -137,6 +138,7 @@ async fn serve(
         output::write(text.as_bytes()).ok();
     }
 
+    let notifier = Notifier::ready(node.admin());
     tokio::select! {
         () = stop.asked() => {}
         fatal = node.failed() => return Err(failed(fatal)),
@@ -150,6 +152,7 @@ async fn serve(
         }
     }
     tracing::info!("stopping");
+    notifier.stopping();
     node.drain();
     drop(begin_drain);
     let finish = async {

@@ -8,6 +8,7 @@ mod data;
 mod fake;
 mod help;
 mod node;
+mod notify;
 mod server;
 
 use std::io::Write;

@@ -8,7 +8,9 @@
 //! - `body`: reads a body up to a bound.
 //! - `served_by`: which node answered, and which leads.
 //! - `problem`: an error on its way out. `spoken`: an answer that says itself all there is to say.
+//! - `plain`: answers of text and JSON as servers written in Go make them.
 //! - `percent`, `address`, `key`, `text`: parts of requests and answers that several dialects have.
+//! - `newcomer`: takes a node into the cluster.
 //!
 //! Invariant: nothing here knows a path, a parameter or a status of any dialect.
 
@@ -17,7 +19,9 @@ mod body;
 mod deadline;
 mod envelope;
 mod key;
+mod newcomer;
 mod percent;
+mod plain;
 mod problem;
 mod request_id;
 mod served_by;
@@ -29,7 +33,9 @@ pub(crate) use body::read;
 pub(crate) use deadline::{call, get, within, write, write_all};
 pub(crate) use envelope::{seal, wrap};
 pub(crate) use key::key_text;
+pub(crate) use newcomer::take_in;
 pub(crate) use percent::{Plus, decode};
+pub(crate) use plain::{plain_error, plain_json, plain_status};
 pub(crate) use problem::{Problem, retry_after};
 pub(crate) use request_id::RequestIds;
 pub(crate) use served_by::ServedBy;

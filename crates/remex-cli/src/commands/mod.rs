@@ -8,6 +8,7 @@ pub(crate) mod get;
 pub(crate) mod health;
 mod join;
 pub(crate) mod ls;
+mod neighbors;
 pub(crate) mod put;
 pub(crate) mod serve;
 pub(crate) mod snapshot;

@@ -1,19 +1,24 @@
 //! `remex serve`: runs a node.
 
+use std::future::{self, Future};
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
+use std::iter;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use remex::{Fatal, Node, OpenError};
-use remex_http::{Options, Surface};
+use remex_http::{Dialect, Guests, Listener, Options, Surface};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::neighbors::{Others, Peers};
 use super::{join, runtime};
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
@@ -22,7 +27,7 @@ use crate::notify::Notifier;
 use crate::output;
 use crate::settings::{Flags, Layers, LogFormat, Server};
 use crate::shell;
-use crate::stop::Stop;
+use crate::stop::{Input, Stop};
 
 /// Time that requests under way have to finish after the node was told to stop.
 /// As long as a request may take by default.
@@ -50,6 +55,8 @@ Examples:
   remex serve --data-dir /var/lib/remex --listen 10.0.0.1:7480 --peer-listen 10.0.0.1:7481
   remex serve --join 10.0.0.1:7481,10.0.0.2:7481,10.0.0.3:7481 --expect 3
   remex serve --name n4 --join http://10.0.0.1:7480
+  remex serve --name n1 --cluster-file cluster.json
+  remex serve --dialect hraftd=127.0.0.1:11000 --dialect raftexample=127.0.0.1:12380
   remex serve --wait --log-format json --log-level info,remex_http=debug
   REMEX_MAX_VALUE_BYTES=64KiB remex serve --config remex.toml")]
 pub(crate) struct Serve {
@@ -65,24 +72,44 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
-        let layers = Layers::read(self.flags, self.config.as_deref())?;
-        let server = Server::from_layers(&layers)?;
-        let logs = Logs::start(&server.log_level, server.log_format, globals.color.is_on());
-        for stranger in layers.strangers() {
-            tracing::warn!("{stranger}");
-        }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = server.worker_threads.unwrap_or_else(|| {
-            // One core is the driver's.
-            cores.saturating_sub(1).clamp(1, WORKER_THREADS_MAX)
-        });
-        let runtime = runtime(Builder::new_multi_thread().worker_threads(workers).enable_all())?;
-        let format = server.log_format;
-        let work = serve(server, Arc::new(logs), self.exit_with_parent, globals.quiet);
-        let result = runtime.block_on(work);
-        runtime.shutdown_background();
-        result.map_err(|failure| logged(failure, format))
+        let input = if self.exit_with_parent { Input::EndStops } else { Input::Ignored };
+        let extra = Extra { config: self.config, input, greeting: None, beside: None };
+        run_with(self.flags, extra, globals)
     }
+}
+
+/// What is said to a server beside its settings.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The settings file.
+    pub(crate) config: Option<PathBuf>,
+    /// What standard input says about stopping.
+    pub(crate) input: Input,
+    /// What is written to standard output as soon as it serves, in place of the banner.
+    pub(crate) greeting: Option<String>,
+    /// Work that begins as soon as it serves, and is dropped when it stops.
+    pub(crate) beside: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Runs a node with these settings until it is stopped.
+pub(crate) fn run_with(flags: Flags, extra: Extra, globals: &Globals) -> Result<(), Failure> {
+    let layers = Layers::read(flags, extra.config.as_deref())?;
+    let server = Server::from_layers(&layers)?;
+    let logs = Logs::start(&server.log_level, server.log_format, globals.color.is_on());
+    for stranger in layers.strangers() {
+        tracing::warn!("{stranger}");
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = server.worker_threads.unwrap_or_else(|| {
+        // One core is the driver's.
+        cores.saturating_sub(1).clamp(1, WORKER_THREADS_MAX)
+    });
+    let runtime = runtime(Builder::new_multi_thread().worker_threads(workers).enable_all())?;
+    let format = server.log_format;
+    let work = serve(server, Arc::new(logs), extra, globals.quiet);
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result.map_err(|failure| logged(failure, format))
 }
 
 /// Where every line of standard error is an object, so is the last one.
@@ -98,20 +125,19 @@ fn logged(failure: Failure, format: LogFormat) -> Failure {
     }
 }
 
-async fn serve(
-    server: Server,
-    logs: Arc<Logs>,
-    exit_with_parent: bool,
-    quiet: bool,
-) -> Result<(), Failure> {
-    let mut stop = Stop::listen(exit_with_parent)?;
+async fn serve(server: Server, logs: Arc<Logs>, extra: Extra, quiet: bool) -> Result<(), Failure> {
+    let mut stop = Stop::listen(extra.input)?;
     // Before the node opens: a busy port is the likeliest mistake, and the cheapest to find.
-    let listener = listen(server.listen).await?;
-    let address = listener.local_addr().unwrap_or(server.listen);
-    warn_if_open(address);
+    let listeners = listen(&server).await?;
+    let addresses = Addresses::of(&listeners)?;
+    addresses.warn_if_open();
     let mut config = server.node;
-    config.client_url = server.advertise.unwrap_or_else(|| client_url(address));
+    config.client_url = server.advertise.unwrap_or_else(|| client_url(addresses.client));
+    if config.single_port {
+        config.peer_listen = addresses.client;
+    }
     let (url, data_dir) = (config.client_url.clone(), config.data_dir.clone());
+    let single_port = config.single_port;
     let opened = async {
         join::resolve(&mut config, &server.join_urls).await;
         Node::open(config).await
@@ -121,24 +147,33 @@ async fn serve(
         () = stop.asked() => return Ok(()),
     };
 
-    let request_timeout_ms = millis(server.request_timeout);
-    let drain_timeout_ms = millis(DRAIN_MAX);
-    let options = Options { request_timeout_ms, drain_timeout_ms, ..Options::default() };
-    let surface =
-        Surface { logs: Some(logs), options, ..Surface::new(node.service(), node.admin()) };
+    let options = Options {
+        request_timeout_ms: millis(server.request_timeout),
+        drain_timeout_ms: millis(DRAIN_MAX),
+        allow_hosts: server.allow_hosts,
+        ..Options::default()
+    };
+    let surface = surface(&node, logs, single_port, options);
     let (begin_drain, drain) = oneshot::channel::<()>();
     let drain = async move {
         // A sender that is gone means the same as its message.
         drain.await.ok();
     };
-    let mut http = tokio::spawn(remex_http::serve([listener.into()], surface, drain));
+    let mut http = tokio::spawn(remex_http::serve(listeners, surface, drain));
     if !quiet {
-        let text = banner(&url, &data_dir, node.peer_address());
+        let banner = || banner(&url, &data_dir, node.peer_address(), &addresses);
+        let text = extra.greeting.unwrap_or_else(banner);
         // Whoever closed standard output does not want to read this.
         output::write(text.as_bytes()).ok();
     }
 
     let notifier = Notifier::ready(node.admin());
+    let beside = async {
+        if let Some(work) = extra.beside {
+            work.await;
+        }
+        future::pending::<()>().await;
+    };
     tokio::select! {
         () = stop.asked() => {}
         fatal = node.failed() => return Err(failed(fatal)),
@@ -150,21 +185,14 @@ async fn serve(
             };
             return Err(Failure::new(Exit::Failure, format!("cannot serve clients: {why}")));
         }
+        () = beside => {}
     }
     tracing::info!("stopping");
     notifier.stopping();
     node.drain();
     drop(begin_drain);
-    let finish = async {
-        match http.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "serving clients ended badly"),
-            Err(error) => tracing::warn!(%error, "serving clients ended badly"),
-        }
-        node.shutdown().await
-    };
     tokio::select! {
-        finished = timeout(STOP_MAX, finish) => match finished {
+        finished = timeout(STOP_MAX, finish(node, http)) => match finished {
             Ok(stopped) => stopped.map_err(failed),
             Err(_) => Err(Failure::new(Exit::Failure, "the node did not stop in good time")
                 .remedy("nothing acknowledged is lost; the next start recovers")),
@@ -173,12 +201,22 @@ async fn serve(
     }
 }
 
+/// Lets requests under way finish, and stops the node in good order.
+async fn finish(node: Node, http: JoinHandle<io::Result<()>>) -> Result<(), Fatal> {
+    match http.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "serving clients ended badly"),
+        Err(error) => tracing::warn!(%error, "serving clients ended badly"),
+    }
+    node.shutdown().await
+}
+
 /// Why the node did not start.
 fn not_opened(error: OpenError) -> Failure {
     let exit = match error {
         OpenError::Removed(_) => Exit::Protected,
-        OpenError::Config(_)
-        | OpenError::DataDir { .. }
+        OpenError::Config(_) => Exit::Usage,
+        OpenError::DataDir { .. }
         | OpenError::Locked { .. }
         | OpenError::Identity(_)
         | OpenError::Listen { .. }
@@ -197,21 +235,74 @@ fn failed(fatal: Fatal) -> Failure {
     Failure::new(exit, fatal)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+fn surface(node: &Node, logs: Arc<Logs>, single_port: bool, options: Options) -> Surface {
+    Surface {
+        logs: Some(logs),
+        neighbors: Some(Arc::new(Others)),
+        guests: single_port.then(|| Arc::new(Peers(node.peers())) as Arc<dyn Guests>),
+        options,
+        ..Surface::new(node.service(), node.admin())
+    }
+}
+
+/// Opens the port for clients, which comes first, and those of the dialects.
+async fn listen(server: &Server) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = vec![bind(server.listen, "clients", "--listen").await?.into()];
+    for &(dialect, address) in &server.dialects {
+        let (whom, setting) =
+            (format!("clients of {dialect}"), format!("--dialect {dialect}=ADDR"));
+        let socket = bind(address, &whom, &setting).await?;
+        listeners.push(Listener { socket, dialect: Some(dialect) });
+    }
+    Ok(listeners)
+}
+
+async fn bind(address: SocketAddr, whom: &str, setting: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
             _ => error.to_string(),
         };
-        Failure::new(Exit::Failure, format!("cannot listen for clients on {address}: {why}"))
-            .remedy("stop what listens there, or choose another address with --listen")
+        Failure::new(Exit::Failure, format!("cannot listen for {whom} on {address}: {why}"))
+            .remedy(format!("stop what listens there, or choose another address with {setting}"))
     })
 }
 
-/// There is no authentication yet: whoever can connect can read and write.
-fn warn_if_open(address: SocketAddr) {
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "anyone who can reach this address can read and write every key");
+/// Where the ports really are: the system chooses one for port 0.
+struct Addresses {
+    client: SocketAddr,
+    dialects: Vec<(Dialect, SocketAddr)>,
+}
+
+impl Addresses {
+    fn of(listeners: &[Listener]) -> Result<Self, Failure> {
+        let mut addresses = Self {
+            client: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            dialects: Vec::with_capacity(listeners.len()),
+        };
+        for Listener { socket, dialect } in listeners {
+            let address = socket.local_addr().map_err(|error| {
+                Failure::new(
+                    Exit::Failure,
+                    format!("a port that was opened has no address: {error}"),
+                )
+            })?;
+            match dialect {
+                None => addresses.client = address,
+                Some(dialect) => addresses.dialects.push((*dialect, address)),
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// There is no authentication yet: whoever can connect can read and write.
+    fn warn_if_open(&self) {
+        let dialects = self.dialects.iter().map(|(_, address)| *address);
+        for address in iter::once(self.client).chain(dialects) {
+            if !address.ip().is_loopback() {
+                tracing::warn!(%address, "anyone who can reach this address can read and write every key");
+            }
+        }
     }
 }
 
@@ -226,16 +317,31 @@ fn client_url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-fn banner(url: &str, data_dir: &Path, peers: SocketAddr) -> String {
+fn banner(url: &str, data_dir: &Path, peers: SocketAddr, addresses: &Addresses) -> String {
     let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_path_buf());
     let (program, option) = (shell::program(), shell::endpoint_option(url));
+    let (mut listening, mut examples) = (String::new(), String::new());
+    for (dialect, address) in &addresses.dialects {
+        let url = format!("http://{}", reachable(*address));
+        listening.push_str(&format!("  {dialect}  {url}\n"));
+        examples.push_str(&format!("  {}\n", dialect.example(&url)));
+    }
     let stop = if io::stdout().is_terminal() { "Ctrl-C stops the node.\n" } else { "" };
     format!(
-        "Remex {} serves {url}\n  data   {}\n  peers  {peers}\n\
-         Try:\n  curl -X PUT {url}/v1/kv/hello -d '\"world\"'\n  {program} get hello{option}\n{stop}",
+        "Remex {} serves {url}\n  data   {}\n  peers  {peers}\n{listening}\
+         Try:\n  curl -X PUT {url}/v1/kv/hello -d '\"world\"'\n  {program} get hello{option}\n\
+         {examples}{stop}",
         env!("CARGO_PKG_VERSION"),
         data_dir.display(),
     )
+}
+
+/// An address at which this machine can be asked: one that stands for all of its addresses is none.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 fn millis(duration: Duration) -> u64 {

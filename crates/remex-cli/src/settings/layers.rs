@@ -1,11 +1,11 @@
-//! Where the text of a setting comes from: flag, variable, file, default.
+//! Where the text of a setting comes from: flag, variable, file, cluster file, default.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use super::table::Setting;
-use super::{Flags, TABLE, file};
+use super::{Flags, TABLE, cluster_file, file};
 use crate::exit::Failure;
 
 /// Variables that are not settings of a server: those of the other commands, and the file's.
@@ -20,6 +20,8 @@ pub(crate) enum Origin {
     Variable(String),
     /// The settings file.
     File(&'static str, String),
+    /// The cluster file.
+    ClusterFile(&'static str, String),
     /// Nobody said anything.
     Default(&'static str),
 }
@@ -29,7 +31,9 @@ impl fmt::Display for Origin {
         match self {
             Self::Flag(name) => write!(formatter, "--{name}"),
             Self::Variable(name) => write!(formatter, "{name}"),
-            Self::File(name, path) => write!(formatter, "{name} in {path}"),
+            Self::File(name, path) | Self::ClusterFile(name, path) => {
+                write!(formatter, "{name} in {path}")
+            }
             Self::Default(name) => write!(formatter, "the default of {name}"),
         }
     }
@@ -42,6 +46,8 @@ pub(crate) struct Layers {
     variables: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     path: String,
+    cluster: BTreeMap<&'static str, String>,
+    cluster_path: String,
 }
 
 impl Layers {
@@ -62,7 +68,39 @@ impl Layers {
             layers.file = file::parse(&text)
                 .map_err(|error| Failure::usage(format!("{}: {error}", layers.path)))?;
         }
+        layers.read_cluster_file()?;
         Ok(layers)
+    }
+
+    /// Takes what the cluster file says of this node, if there is one.
+    fn read_cluster_file(&mut self) -> Result<(), Failure> {
+        let Some((path, origin)) = self.text("cluster-file") else { return Ok(()) };
+        let (path, origin) = (path.to_owned(), origin.to_string());
+        let Some((name, _)) = self.text("name") else {
+            return Err(Failure::usage(format!("{origin}: {path} is the file of all nodes"))
+                .remedy("add --name with the node_id of this one"));
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::usage(format!("{origin}: cannot read {path}: {error}"))
+                .remedy("name a readable file, or leave it out")
+        })?;
+        let mut cluster = cluster_file::read(&text, name)
+            .map_err(|error| Failure::usage(format!("{origin}: {path}: {error}")))?;
+        // How many to expect belongs to whom to join, and who waits to be invited does neither.
+        if ["join", "wait"].iter().any(|name| self.text(name).is_some()) {
+            cluster.retain(|name, _| !["join", "expect"].contains(name));
+        }
+        // Whoever says where peers connect does not mean the port of the clients.
+        if self.is_given("peer-listen") {
+            cluster.remove("single-port");
+        }
+        (self.cluster, self.cluster_path) = (cluster, path);
+        Ok(())
+    }
+
+    /// Whether anybody says something of this setting.
+    pub(crate) fn is_given(&self, name: &'static str) -> bool {
+        !matches!(self.text(name), None | Some((_, Origin::Default(_))))
     }
 
     fn new(flags: Flags, variables: impl Iterator<Item = (String, String)>) -> Self {
@@ -102,6 +140,9 @@ impl Layers {
         }
         if let Some(text) = self.file.get(name) {
             return Some((text, Origin::File(name, self.path.clone())));
+        }
+        if let Some(text) = self.cluster.get(name) {
+            return Some((text, Origin::ClusterFile(name, self.cluster_path.clone())));
         }
         setting.default.map(|text| (text, Origin::Default(name)))
     }
@@ -159,6 +200,50 @@ mod tests {
         assert_eq!(text(&layers(&[], &[("REMEX_LISTEN", "")], file)), "c:1");
         assert_eq!(text(&layers(&[], &[], "")), "127.0.0.1:7480");
         assert_eq!(layers(&[], &[], "").text("join"), None);
+    }
+
+    #[test]
+    fn the_cluster_file_stands_behind_all_that_is_said_of_this_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.json");
+        let line = |n: u16| {
+            format!(
+                r#"{{"node_id":"n{n}","rpc_url":"localhost:{}","api_url":"localhost:{}"}}"#,
+                6665 + n,
+                7776 + n
+            )
+        };
+        let lines: Vec<String> = (1..=3).map(line).collect();
+        std::fs::write(&path, format!("[{}]", lines.join(","))).unwrap();
+        let path = path.to_str().unwrap();
+        let read = |more: &[(&'static str, &str)]| {
+            let flags = [&[("cluster-file", path)], more].concat();
+            let mut layers = layers(&flags, &[], "");
+            layers.read_cluster_file().map(|()| layers)
+        };
+        let text = |layers: &Layers, name| layers.text(name).map(|(text, _)| text.to_owned());
+
+        let n2 = read(&[("name", "n2"), ("listen", "0.0.0.0:1")]).unwrap();
+        assert_eq!(text(&n2, "listen").unwrap(), "0.0.0.0:1", "the flag wins");
+        assert_eq!(text(&n2, "peer-listen").unwrap(), "localhost:6667");
+        assert_eq!(text(&n2, "expect").unwrap(), "2");
+        let (_, origin) = n2.text("peer-listen").unwrap();
+        assert_eq!(origin.to_string(), format!("peer-listen in {path}"));
+
+        let waiting = read(&[("name", "n2"), ("wait", "true")]).unwrap();
+        assert_eq!((text(&waiting, "join"), text(&waiting, "expect")), (None, None));
+        let other = read(&[("name", "n2"), ("join", "a:1")]).unwrap();
+        assert_eq!(text(&other, "expect"), None, "it belongs to the list of the file");
+
+        let failure = read(&[]).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.contains("add --name"), "{}", failure.message);
+        let failure = read(&[("name", "n4")]).unwrap_err();
+        assert!(failure.message.contains("no node n4") && failure.message.contains(path));
+        let gone = layers(&[("cluster-file", "nowhere"), ("name", "n1")], &[], "")
+            .read_cluster_file()
+            .unwrap_err();
+        assert!(gone.message.contains("cannot read nowhere"), "{}", gone.message);
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The settings of a server, read and checked.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use remex::Config;
 use remex_client::Endpoint;
+use remex_http::Dialect;
 use remex_model::Limits;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{Layers, units};
+use super::readers::{
+    address, dialects, host_and_port, hosts, log_format, milliseconds, name, nodes, number, path,
+    size, switch, url,
+};
+use super::{Layers, ports, units};
 use crate::exit::Failure;
 
 /// Smallest segment of the log and buffer of the state: less costs more than it saves.
@@ -56,6 +60,10 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// URL that clients are told; `None` to make it from the address listened on.
     pub(crate) advertise: Option<String>,
+    /// Dialects that have a port of their own, and where.
+    pub(crate) dialects: Vec<(Dialect, SocketAddr)>,
+    /// Host names under which requests that write by GET are taken, beside the usual ones.
+    pub(crate) allow_hosts: Vec<String>,
     /// What the node is told; its `client_url` follows from the two above, and its `join` has yet
     /// to be completed with what the nodes below say.
     pub(crate) node: Config,
@@ -74,10 +82,16 @@ pub(crate) struct Server {
 impl Server {
     /// Reads every setting.
     pub(crate) fn from_layers(layers: &Layers) -> Result<Self, Failure> {
+        let listen = layers.value("listen", address)?;
         let mut node = Config::new(layers.value("data-dir", path)?);
         node.name = layers.optional("name", name)?;
-        node.peer_listen = layers.value("peer-listen", address)?;
+        node.log_dir = layers.optional("log-dir", path)?;
+        node.engine_dir = layers.optional("engine-dir", path)?;
+        node.snapshot_dir = layers.optional("snapshot-dir", path)?;
+        node.single_port = layers.optional("single-port", switch)?.unwrap_or(false);
+        node.peer_listen = peer_listen(layers, node.single_port, listen)?;
         node.peer_advertise = layers.optional("peer-advertise", host_and_port)?;
+        let dialects = layers.optional("dialect", dialects)?.unwrap_or_default();
         let (join, join_urls) = layers.optional("join", nodes)?.unwrap_or_default();
         node.join = join;
         node.expect = layers.optional("expect", |text| number(text, 1, 99))?;
@@ -89,21 +103,15 @@ impl Server {
         node.heartbeat_ms = layers.value("heartbeat", milliseconds)?;
         node.election_timeout_ms = layers.value("election-timeout", milliseconds)?;
         node.limits = limits(layers)?;
-        if node.election_timeout_ms < node.heartbeat_ms.saturating_mul(3) {
-            return Err(Failure::usage(
-                "--election-timeout must be at least three times --heartbeat",
-            )
-            .remedy("leave both at their defaults (750ms and 100ms) unless the network is slow"));
-        }
+        node.peer_timeout_ms = layers.value("peer-timeout", milliseconds)?;
+        node.forward_timeout_ms = layers.optional("forward-timeout", milliseconds)?;
+        let retries = layers.value("connect-retries", |text| number(text, 1, 1_000_000))?;
+        node.connect_retries = u32::try_from(retries).unwrap_or(u32::MAX);
+        node.connect_pause_ms = layers.value("connect-pause", milliseconds)?;
+        node.connect_pause_max_ms = layers.value("connect-pause-max", milliseconds)?;
+        ports::check(&taken(listen, &node, &dialects))?;
+        check(&node, &join_urls)?;
         let joins = !node.join.is_empty() || !join_urls.is_empty();
-        if node.wait && joins {
-            return Err(Failure::usage("--wait and --join contradict each other")
-                .remedy("leave --wait out to join, or --join to be invited"));
-        }
-        if node.expect.is_some() && !joins {
-            return Err(Failure::usage("--expect says how many nodes, but --join names none")
-                .remedy("add --join HOST:PORT,… with the peer addresses of the nodes"));
-        }
         let reachable = node.peer_advertise.is_some() || !node.peer_listen.ip().is_unspecified();
         if !reachable && joins {
             let message = format!("other nodes cannot connect to {}", node.peer_listen);
@@ -111,8 +119,10 @@ impl Server {
                 .remedy("add --peer-advertise HOST:PORT with an address that they can reach"));
         }
         Ok(Self {
-            listen: layers.value("listen", address)?,
+            listen,
             advertise: layers.optional("advertise", url)?,
+            dialects,
+            allow_hosts: layers.optional("allow-host", hosts)?.unwrap_or_default(),
             node,
             join_urls,
             request_timeout: Duration::from_millis(layers.value("request-timeout", milliseconds)?),
@@ -121,6 +131,51 @@ impl Server {
             worker_threads: layers.optional("worker-threads", |text| number(text, 1, 1024))?,
         })
     }
+}
+
+/// Where peers connect: with a single port where clients do.
+fn peer_listen(
+    layers: &Layers,
+    single_port: bool,
+    listen: SocketAddr,
+) -> Result<SocketAddr, Failure> {
+    let peer_listen = layers.value("peer-listen", address)?;
+    if !single_port {
+        return Ok(peer_listen);
+    }
+    if layers.is_given("peer-listen") && peer_listen != listen {
+        let message = format!(
+            "--peer-listen is {peer_listen}, but with --single-port peers connect to --listen, {listen}"
+        );
+        return Err(Failure::usage(message).remedy("leave one of the two out"));
+    }
+    Ok(listen)
+}
+
+/// Every address that is listened on, with the setting that says so.
+fn taken(
+    listen: SocketAddr,
+    node: &Config,
+    dialects: &[(Dialect, SocketAddr)],
+) -> Vec<(String, SocketAddr)> {
+    let mut taken = vec![("--listen".to_owned(), listen)];
+    if !node.single_port {
+        taken.push(("--peer-listen".to_owned(), node.peer_listen));
+    }
+    let dialects = dialects.iter();
+    taken.extend(dialects.map(|(dialect, address)| (format!("--dialect {dialect}"), *address)));
+    taken
+}
+
+/// Checks that what the node is told fits together, as far as it is known yet.
+fn check(node: &Config, join_urls: &[Endpoint]) -> Result<(), Failure> {
+    let mut node = node.clone();
+    // What will be told by the nodes at the URLs, and by the system for a port that it chooses.
+    node.join.extend(join_urls.iter().map(ToString::to_string));
+    if node.peer_listen.port() == 0 {
+        node.peer_listen.set_port(1);
+    }
+    node.check().map_err(Failure::usage)
 }
 
 fn limits(layers: &Layers) -> Result<Limits, Failure> {
@@ -141,112 +196,6 @@ fn limits(layers: &Layers) -> Result<Limits, Failure> {
     })
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a reader of settings may fail; this one does not")]
-fn path(text: &str) -> Result<PathBuf, String> {
-    Ok(PathBuf::from(text))
-}
-
-/// Checks the label of a node.
-pub(crate) fn check_name(text: &str) -> Result<(), String> {
-    let good = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-    if text.is_empty() || text.chars().count() > 64 || !text.chars().all(good) {
-        return Err("must be 1 to 64 letters, digits, '-', '_' or '.'".to_owned());
-    }
-    Ok(())
-}
-
-fn name(text: &str) -> Result<String, String> {
-    check_name(text).map(|()| text.to_owned())
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
-    }
-}
-
-/// Reads a size that may be as large as the disk.
-fn size(text: &str, min: u64) -> Result<u64, String> {
-    match units::size(text)? as u64 {
-        bytes if bytes < min => Err(format!("must be at least {min} bytes")),
-        bytes => Ok(bytes),
-    }
-}
-
-fn number(text: &str, min: usize, max: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(format!("must be a number from {min} to {max}")),
-    }
-}
-
-fn milliseconds(text: &str) -> Result<u64, String> {
-    let duration = units::duration(text)?;
-    match u64::try_from(duration.as_millis()) {
-        Ok(0) => Err("must be at least 1ms".to_owned()),
-        Ok(ms) if ms <= 86_400_000 => Ok(ms),
-        _ => Err("must be at most 1d".to_owned()),
-    }
-}
-
-/// An address to listen on; a name is resolved.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    const WANT: &str = "is not an address such as 127.0.0.1:7480";
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let mut found = text.to_socket_addrs().map_err(|error| format!("{WANT}: {error}"))?;
-    found.next().ok_or_else(|| WANT.to_owned())
-}
-
-fn host_and_port(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-    match port.and_then(|port| port.parse::<u16>().ok()) {
-        Some(port) if port != 0 && !text.contains('/') => Ok(text.to_owned()),
-        _ => Err("is not HOST:PORT".to_owned()),
-    }
-}
-
-/// Peer addresses, and URLs of nodes that know theirs.
-fn nodes(text: &str) -> Result<(Vec<String>, Vec<Endpoint>), String> {
-    let (mut peers, mut urls) = (Vec::new(), Vec::new());
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        if part.contains("://") {
-            urls.push(endpoint(part)?);
-        } else {
-            let peer = host_and_port(part);
-            peers.push(peer.map_err(|why| format!("is not a list: '{part}' {why}"))?);
-        }
-    }
-    Ok((peers, urls))
-}
-
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    text.parse().map_err(|error: remex_client::EndpointError| format!("is no URL: {error}"))
-}
-
-/// A URL that clients can be told.
-fn url(text: &str) -> Result<String, String> {
-    let endpoint = endpoint(text)?;
-    if !text.starts_with("http://") {
-        return Err(format!("is no URL; did you mean http://{text}?"));
-    }
-    if endpoint.host().parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
-        return Err("is no address that clients can connect to".to_owned());
-    }
-    Ok(endpoint.to_string())
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("must be text or json".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +213,11 @@ mod tests {
         let config = Config::new("./remex-data");
         assert_eq!(server.node.heartbeat_ms, config.heartbeat_ms);
         assert_eq!(server.node.election_timeout_ms, config.election_timeout_ms);
+        assert_eq!(server.node.peer_timeout_ms, config.peer_timeout_ms);
+        assert_eq!(server.node.forward_timeout_ms, config.forward_timeout_ms);
+        assert_eq!(server.node.connect_retries, config.connect_retries);
+        assert_eq!(server.node.connect_pause_ms, config.connect_pause_ms);
+        assert_eq!(server.node.connect_pause_max_ms, config.connect_pause_max_ms);
         assert_eq!(server.node.log_keep_bytes, config.log_keep_bytes);
         assert_eq!(server.node.segment_bytes, config.segment_bytes);
         assert_eq!(server.node.buffer_bytes, config.buffer_bytes);
@@ -281,16 +235,39 @@ mod tests {
     }
 
     #[test]
+    fn dialects_have_addresses_of_their_own() {
+        let text = "hraftd=127.0.0.1:11000,raftexample=localhost:0";
+        let server = read(&[("dialect", text)]).unwrap();
+        let names: Vec<&str> =
+            server.dialects.iter().map(|(dialect, _)| dialect.as_str()).collect();
+        assert_eq!(names, ["hraftd", "raftexample"]);
+        assert_eq!(server.dialects[0].1, "127.0.0.1:11000".parse().unwrap());
+        let hosts = read(&[("allow-host", "kv.example.com, A.b")]).unwrap().allow_hosts;
+        assert_eq!(hosts, ["kv.example.com", "a.b"]);
+    }
+
+    #[test]
+    fn with_a_single_port_peers_connect_where_clients_do() {
+        let flags = [("single-port", "true"), ("listen", "127.0.0.1:9079")];
+        let node = read(&flags).unwrap().node;
+        assert!(node.single_port);
+        assert_eq!(node.peer_listen, "127.0.0.1:9079".parse().unwrap());
+        read(&[("single-port", "true"), ("listen", "127.0.0.1:0")]).unwrap();
+        let said_twice = [flags[0], flags[1], ("peer-listen", "127.0.0.1:9079")];
+        assert!(read(&said_twice).unwrap().node.single_port);
+    }
+
+    #[test]
     fn what_cannot_work_is_refused() {
         for (flags, want) in [
             (&[("listen", "nonsense")][..], "is not an address"),
-            (&[("expect", "3")], "--join names none"),
+            (&[("expect", "3")], "--expect needs --join"),
             (&[("expect", "0"), ("join", "a:1")], "a number from 1"),
             (&[("join", "a:1,b")], "'b' is not HOST:PORT"),
             (&[("join", "a:1"), ("peer-listen", "0.0.0.0:7481")], "cannot connect"),
             (&[("max-value-bytes", "2MiB")], "over the maximum"),
             (&[("max-key-chars", "4097")], "from 1 to 4096"),
-            (&[("heartbeat", "500ms")], "three times"),
+            (&[("heartbeat", "500ms")], "three heartbeats"),
             (&[("log-format", "xml")], "text or json"),
             (&[("log-level", "loud")], "must be error"),
             (&[("advertise", "https://a")], "TLS"),
@@ -298,9 +275,20 @@ mod tests {
             (&[("advertise", "http://!")], "host"),
             (&[("advertise", "http://0.0.0.0:7480")], "connect to"),
             (&[("join", "http://")], "is no URL"),
-            (&[("join", "a:1"), ("wait", "true")], "contradict"),
+            (&[("join", "a:1"), ("wait", "true")], "give one of them"),
             (&[("wait", "perhaps")], "true or false"),
             (&[("name", "a b")], "letters"),
+            (&[("connect-pause", "2s")], "longer than the longest one (1000 ms)"),
+            (&[("peer-timeout", "100ms")], "longer than a heartbeat (100 ms)"),
+            (&[("connect-retries", "0")], "a number from 1"),
+            (&[("forward-timeout", "0")], "at least 1ms"),
+            (&[("dialect", "hraftd")], "'hraftd' is not NAME=ADDR"),
+            (&[("dialect", "etcd=127.0.0.1:1")], "there are "),
+            (&[("dialect", "hraftd=nowhere")], "is not an address"),
+            (&[("dialect", "hraftd=127.0.0.1:7480")], "--listen and --dialect hraftd"),
+            (&[("peer-listen", "0.0.0.0:7480")], "--single-port"),
+            (&[("single-port", "true"), ("peer-listen", "127.0.0.1:7481")], "leave one"),
+            (&[("allow-host", "a b")], "'a b' is no host name"),
         ] {
             let failure = read(flags).unwrap_err();
             assert!(failure.message.contains(want), "{flags:?}: {}", failure.message);

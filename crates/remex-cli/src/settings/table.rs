@@ -15,6 +15,8 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
     /// Under which heading the help has it; empty if the help has nothing to say of it.
     pub(crate) heading: &'static str,
+    /// Whether it is a list: its text is comma separated, and its flag may be repeated.
+    pub(crate) is_list: bool,
 }
 
 impl Setting {
@@ -43,7 +45,17 @@ const fn setting(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Setting {
-    Setting { name, value, default, help, heading }
+    Setting { name, value, default, help, heading, is_list: false }
+}
+
+/// A setting that takes any number of values.
+const fn list(
+    heading: &'static str,
+    name: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { name, value, default: None, help, heading, is_list: true }
 }
 
 /// All settings of `remex serve`.
@@ -51,13 +63,20 @@ const fn setting(
 pub(crate) const TABLE: &[Setting] = &[
     setting(NODE, "name", "NAME", None, "Label of this node; by default the host name"),
     setting(NODE, "data-dir", "DIR", Some("./remex-data"), "Where everything is kept"),
+    setting(NODE, "log-dir", "DIR", None, "Folder of its own for the log; remembered in --data-dir"),
+    setting(NODE, "engine-dir", "DIR", None, "Folder of its own for keys and history; remembered in --data-dir"),
+    setting(NODE, "snapshot-dir", "DIR", None, "Folder of its own for snapshots under way; remembered in --data-dir"),
     setting(NODE, "listen", "ADDR", Some("127.0.0.1:7480"), "Address for clients"),
     setting(NODE, "advertise", "URL", None, "URL that clients are told; by default made from --listen"),
     setting(NODE, "peer-listen", "ADDR", Some("127.0.0.1:7481"), "Address for the other nodes"),
     setting(NODE, "peer-advertise", "ADDR", None, "Address that the other nodes are told; by default --peer-listen"),
-    setting(CLUSTER, "join", "ADDRS", None, "Join the cluster of any of these nodes: peer addresses, or http:// URLs for clients, comma separated; may include this one"),
+    setting(NODE, "single-port", "", None, "Peers connect to --listen, too: no port of their own"),
+    list(NODE, "dialect", "NAME=ADDR", "Speak the API of raft-example, hraftd or raftexample at an address of its own; may be repeated"),
+    list(NODE, "allow-host", "HOSTS", "Host names that browsers may use for requests which write by GET, beside those of the nodes"),
+    list(CLUSTER, "join", "ADDRS", "Join the cluster of any of these nodes: peer addresses, or http:// URLs for clients, comma separated; may include this one"),
     setting(CLUSTER, "expect", "N", None, "With --join: found a cluster when N nodes see each other, unless there is one already"),
     setting(CLUSTER, "wait", "", None, "Wait to be invited (remex cluster add) instead of founding a cluster"),
+    setting(CLUSTER, "cluster-file", "FILE", None, "Addresses of all nodes as JSON; with --name it stands for --listen, --peer-listen, --join and --expect"),
     setting(LIMITS, "max-key-chars", "N", Some("128"), "Longest key, in characters; up to 4096"),
     setting(LIMITS, "max-value-bytes", "SIZE", Some("16KiB"), "Longest value; up to 1536KiB"),
     setting(LIMITS, "max-batch-ops", "N", Some("1024"), "Most operations in a batch"),
@@ -69,6 +88,11 @@ pub(crate) const TABLE: &[Setting] = &[
     setting(TUNING, "log-keep-bytes", "SIZE", Some("64MiB"), "Log that is kept for members that are behind; others get a snapshot"),
     setting(TUNING, "heartbeat", "TIME", Some("100ms"), "Pause between two heartbeats of the leader"),
     setting(TUNING, "election-timeout", "TIME", Some("750ms"), "Silence after which a follower stands for election"),
+    setting(TUNING, "peer-timeout", "TIME", Some("5s"), "Time to connect to another node, and for a small question to it; one that is silent for three times this is disconnected"),
+    setting(TUNING, "forward-timeout", "TIME", None, "Time for a request that is passed to the leader; by default the request's own"),
+    setting(TUNING, "connect-retries", "N", Some("5"), "Failed attempts to connect after which another node is said to be unreachable"),
+    setting(TUNING, "connect-pause", "TIME", Some("50ms"), "Pause after the first failed attempt to connect; it doubles with each"),
+    setting(TUNING, "connect-pause-max", "TIME", Some("1s"), "Longest pause between attempts to connect; they never end"),
     setting(UNLISTED, "segment-bytes", "SIZE", Some("64MiB"), "One segment of the log"),
     setting(UNLISTED, "buffer-bytes", "SIZE", Some("32MiB"), "Changes in memory that are written to disk at once"),
     setting(TUNING, "worker-threads", "N", None, "Threads for requests; by default one less than the cores, 1 to 4"),
@@ -90,6 +114,8 @@ impl clap::Args for Flags {
                 .hide(setting.heading == UNLISTED);
             command.arg(if setting.is_switch() {
                 arg.action(ArgAction::SetTrue)
+            } else if setting.is_list {
+                arg.value_name(setting.value).action(ArgAction::Append)
             } else {
                 arg.value_name(setting.value)
             })
@@ -107,8 +133,9 @@ impl clap::FromArgMatches for Flags {
             if setting.is_switch() {
                 return matches.get_flag(setting.name).then(|| (setting.name, "true".to_owned()));
             }
-            let text = matches.get_one::<String>(setting.name)?;
-            Some((setting.name, text.clone()))
+            let texts: Vec<&str> =
+                matches.get_many::<String>(setting.name)?.map(String::as_str).collect();
+            Some((setting.name, texts.join(",")))
         };
         Ok(Self(TABLE.iter().filter_map(given).collect()))
     }

@@ -22,7 +22,7 @@ use crate::commands::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::shell;
-use crate::stop::Stop;
+use crate::stop::{Input, Stop};
 
 /// Time that a node has to stop in good order.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ async fn supervise(
     log_level: Option<&str>,
     color: Color,
 ) -> Result<(), Failure> {
-    let mut stop = Stop::listen(false)?;
+    let mut stop = Stop::listen(Input::Ignored)?;
     let (order, orders) = watch::channel(Order::Run);
     let mut running = JoinSet::new();
     for (number, member) in layout.members().iter().enumerate() {

@@ -29,6 +29,7 @@ mod dispatch;
 mod layers;
 mod native;
 mod raft;
+mod raft_example;
 mod raftexample;
 mod server;
 mod surface;

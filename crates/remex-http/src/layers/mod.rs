@@ -9,10 +9,11 @@
 //! - `served_by`: which node answered, and which leads.
 //! - `problem`: an error on its way out. `spoken`: an answer that says itself all there is to say.
 //! - `plain`: answers of text and JSON as servers written in Go make them.
-//! - `percent`, `address`, `key`, `text`: parts of requests and answers that several dialects have.
+//! - `percent`, `address`, `key`, `parameter`, `text`: parts of requests and answers that several
+//!   dialects have.
 //! - `newcomer`: takes a node into the cluster.
 //!
-//! Invariant: nothing here knows a path, a parameter or a status of any dialect.
+//! Invariant: nothing here knows a path, a parameter or a status of one dialect alone.
 
 mod address;
 mod body;
@@ -20,6 +21,7 @@ mod deadline;
 mod envelope;
 mod key;
 mod newcomer;
+mod parameter;
 mod percent;
 mod plain;
 mod problem;
@@ -34,6 +36,7 @@ pub(crate) use deadline::{call, get, within, write, write_all};
 pub(crate) use envelope::{seal, wrap};
 pub(crate) use key::key_text;
 pub(crate) use newcomer::take_in;
+pub(crate) use parameter::{consistency, parameter};
 pub(crate) use percent::{Plus, decode};
 pub(crate) use plain::{plain_error, plain_json, plain_status};
 pub(crate) use problem::{Problem, retry_after};

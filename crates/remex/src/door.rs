@@ -14,13 +14,17 @@ use remex_model::{
 use remex_state::{ChangePage, ReadError};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::Config;
 use crate::board::Board;
 use crate::cluster::Cluster;
 use crate::driver::stopped;
 use crate::ending::Ending;
+use crate::forwarding::Forwarding;
+use crate::identity::Phase;
 use crate::inbox::{Inbox, Input};
 use crate::meters::Meters;
 use crate::parts::SharedState;
+use crate::peer::form::Former;
 use crate::snapshots::Outgoing;
 
 /// What a write takes of the disk, in parts of its length: it is written to the log and, in the
@@ -44,6 +48,10 @@ pub(crate) struct Running {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) tick: Duration,
+    /// Whether the node has the state of its cluster. One that has just joined has not: its parts
+    /// run to fetch it, and end once they have.
+    pub(crate) has_state: bool,
+    pub(crate) forwarding: Forwarding,
 }
 
 /// Where requests enter the node, whatever its parts go through.
@@ -55,6 +63,9 @@ pub(crate) struct Door {
     draining: watch::Sender<bool>,
     running: ArcSwapOption<Running>,
     started: Notify,
+    /// Who the node is, and whether it only waits to be invited.
+    former: Arc<Former>,
+    waits: bool,
     meters: Arc<Meters>,
 }
 
@@ -97,14 +108,16 @@ impl Drop for Reservation<'_> {
 }
 
 impl Door {
-    pub(crate) fn new(limits: Limits, pending_bytes_max: usize, meters: Arc<Meters>) -> Self {
+    pub(crate) fn new(config: &Config, former: Arc<Former>, meters: Arc<Meters>) -> Self {
         Self {
-            limits,
+            limits: config.limits.clone(),
             pending_bytes: AtomicUsize::new(0),
-            pending_bytes_max,
+            pending_bytes_max: config.pending_bytes_max,
             draining: watch::Sender::new(false),
             running: ArcSwapOption::empty(),
             started: Notify::new(),
+            former,
+            waits: config.wait,
             meters,
         }
     }
@@ -122,6 +135,11 @@ impl Door {
 
     pub(crate) fn running(&self) -> Option<Arc<Running>> {
         self.running.load_full()
+    }
+
+    /// The parts, if they can answer requests.
+    pub(crate) fn serving(&self) -> Option<Arc<Running>> {
+        self.running().filter(|running| running.has_state)
     }
 
     /// New requests are turned away from now on, and so are those that only wait.
@@ -149,10 +167,19 @@ impl Door {
         }
     }
 
-    /// Waits until the node is part of a cluster.
+    /// Waits until the node is part of a cluster; not if it does nothing to become one.
     async fn wait_running(&self, context: &Context) -> Result<Arc<Running>, Error> {
-        if let Some(running) = self.running() {
+        if let Some(running) = self.serving() {
             return Ok(running);
+        }
+        if self.waits && self.former.phase() == Phase::Fresh {
+            let address = self.former.me().peer_address;
+            let detail = "this node is not part of a cluster: it waits to be invited";
+            return Err(Error::new(ErrorCode::NotReady, detail)
+                .hint(format!(
+                    "invite it through any node of a cluster: remex cluster add {address}"
+                ))
+                .retry_after(1000));
         }
         let late = || {
             Error::new(ErrorCode::NotReady, "this node does not serve at the moment: it joins a cluster, or gets its data from the other members")
@@ -162,11 +189,11 @@ impl Door {
         self.wait(context, self.until_running(), late).await
     }
 
-    /// Waits until the parts run, for as long as it takes.
+    /// Waits until the parts run and can answer requests, for as long as it takes.
     pub(crate) async fn until_running(&self) -> Arc<Running> {
         loop {
             let started = self.started.notified();
-            if let Some(running) = self.running() {
+            if let Some(running) = self.serving() {
                 return running;
             }
             started.await;
@@ -405,7 +432,20 @@ impl Running {
         replied: oneshot::Receiver<Result<T, Error>>,
         effect: Effect,
     ) -> Result<T, Unanswered> {
-        match tokio::time::timeout_at((context.deadline + GRACE).into(), replied).await {
+        let answering = tokio::time::timeout_at((context.deadline + GRACE).into(), replied);
+        let answered = if self.forwarding.has_limit() {
+            tokio::select! {
+                biased;
+                answered = answering => answered,
+                leader = self.forwarding.given_up(&self.board, self.cluster.me.id) => {
+                    let late = self.forwarding.late(&self.cluster.name(leader), effect);
+                    return Err(Unanswered::Error(late));
+                }
+            }
+        } else {
+            answering.await
+        };
+        match answered {
             Ok(Ok(answer)) => answer.map_err(Unanswered::Error),
             Ok(Err(_closed)) => Err(Unanswered::Ended),
             Err(_elapsed) => {

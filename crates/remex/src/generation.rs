@@ -18,6 +18,7 @@ use crate::door::Running;
 use crate::driver::{Driver, Outboxes, Replies};
 use crate::ending::Ending;
 use crate::flush::Flush;
+use crate::forwarding::Forwarding;
 use crate::house::House;
 use crate::inbox::{Inbox, Input};
 use crate::log_writer::LogWriter;
@@ -154,17 +155,12 @@ impl Generation {
             cluster,
             outgoing: Arc::clone(&outgoing),
             tick,
+            has_state: !board.membership().is_empty(),
+            forwarding: Forwarding::new(config.forward_timeout_ms),
         });
-        let generation = Self {
-            house: Arc::clone(house),
-            inbox,
-            flush,
-            outgoing,
-            driver: Some(driver),
-            background: Some(background),
-            _tasks: tasks,
-        };
-        Ok((generation, ended))
+        let (driver, background) = (Some(driver), Some(background));
+        let house = Arc::clone(house);
+        Ok((Self { house, inbox, flush, outgoing, driver, background, _tasks: tasks }, ended))
     }
 
     /// Stops in haste; false if a compaction goes on by itself.

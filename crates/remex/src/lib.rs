@@ -22,6 +22,7 @@ mod driver;
 mod ending;
 mod error;
 mod flush;
+mod forwarding;
 mod generation;
 mod house;
 mod identity;

@@ -75,13 +75,13 @@ impl Node {
         let patience = Patience::of(&config);
         let former =
             Former::new(Arc::clone(&directory), identity, advertised, client_url, patience);
+        let former = Arc::new(former);
         let meters = Arc::new(Meters::default());
-        let (limits, pending_max) = (config.limits.clone(), config.pending_bytes_max);
         let house = Arc::new(House {
             shelf: Shelf::open(directory.snapshots())?,
             directory,
-            former: Arc::new(former),
-            door: Arc::new(Door::new(limits, pending_max, Arc::clone(&meters))),
+            door: Arc::new(Door::new(&config, Arc::clone(&former), Arc::clone(&meters))),
+            former,
             board: Arc::new(Board::default()),
             desk: Arc::new(Desk::default()),
             meters,

@@ -148,7 +148,7 @@ impl Admin for Overview {
     }
 
     fn readiness(&self) -> Vec<Check> {
-        let Some(running) = self.house.door.running() else {
+        let Some(running) = self.house.door.serving() else {
             let detail = match self.house.board.stage() {
                 Stage::Waiting => "waits for other nodes, or to be invited",
                 Stage::Running => "installs what it got from another member",

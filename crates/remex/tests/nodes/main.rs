@@ -7,6 +7,7 @@ mod membership;
 mod one_port;
 mod peers;
 mod repair;
+mod requests;
 
 use std::net::TcpListener;
 use std::path::Path;

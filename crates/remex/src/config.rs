@@ -78,8 +78,8 @@ pub struct Config {
     /// is less.
     pub buffer_bytes: usize,
     /// Bytes of the past that are kept, before compression; on a small disk it is less. What lies
-    /// further back can neither be read at its revision nor followed any more. 0 keeps nothing
-    /// but the present.
+    /// further back can neither be read at its revision nor followed any more. With 0 nothing
+    /// but the present can be read, and nothing be followed.
     pub history_bytes: u64,
     /// Age up to which the past is kept, if it is not too large, in milliseconds.
     pub history_age_ms: u64,

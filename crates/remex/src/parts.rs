@@ -85,7 +85,7 @@ impl Sizes {
         let buffer_bytes = capacity.scale(config.buffer_bytes as u64, BUFFER_BYTES_MIN);
         let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(config.buffer_bytes);
         let log_keep_bytes = capacity.scale(config.log_keep_bytes, 0);
-        let history_bytes = capacity.history(Retention::default().history_bytes_max);
+        let history_bytes = capacity.history(config.history_bytes);
         let table_bytes = capacity.scale(LsmOptions::default().table_bytes, BUFFER_BYTES_MIN);
         Ok(Self { segment_bytes, buffer_bytes, log_keep_bytes, history_bytes, table_bytes })
     }
@@ -161,7 +161,10 @@ fn open_state(
     let engine = LsmEngine::open(&path, options)
         .map_err(|error| failed(&remex_state::Fatal::from(error)))?;
     let engine = Arc::new(engine);
-    let retention = Retention { history_bytes_max: sizes.history_bytes, ..Retention::default() };
+    let retention = Retention {
+        history_bytes_max: sizes.history_bytes,
+        history_age_ms: whose.config.history_age_ms,
+    };
     let options =
         StateOptions { buffer_bytes_max: sizes.buffer_bytes, retention, ..StateOptions::default() };
     let founded =

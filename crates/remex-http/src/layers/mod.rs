@@ -8,6 +8,8 @@
 //! - `body`: reads a body up to a bound.
 //! - `served_by`: which node answered, and which leads.
 //! - `problem`: an error on its way out. `spoken`: an answer that says itself all there is to say.
+//! - `guard`: which requests are refused for where they come from.
+//! - `pretty`: indents JSON without touching its text.
 //! - `plain`: answers of text and JSON as servers written in Go make them.
 //! - `percent`, `address`, `key`, `parameter`, `text`: parts of requests and answers that several
 //!   dialects have.
@@ -19,11 +21,13 @@ mod address;
 mod body;
 mod deadline;
 mod envelope;
+mod guard;
 mod key;
 mod newcomer;
 mod parameter;
 mod percent;
 mod plain;
+mod pretty;
 mod problem;
 mod request_id;
 mod served_by;
@@ -34,11 +38,13 @@ pub(crate) use address::peer_address;
 pub(crate) use body::read;
 pub(crate) use deadline::{call, get, within, write, write_all};
 pub(crate) use envelope::{seal, wrap};
+pub(crate) use guard::guard;
 pub(crate) use key::key_text;
 pub(crate) use newcomer::take_in;
 pub(crate) use parameter::{consistency, parameter};
 pub(crate) use percent::{Plus, decode};
 pub(crate) use plain::{plain_error, plain_json, plain_status};
+pub(crate) use pretty::indent;
 pub(crate) use problem::{Problem, retry_after};
 pub(crate) use request_id::RequestIds;
 pub(crate) use served_by::ServedBy;

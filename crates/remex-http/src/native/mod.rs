@@ -11,7 +11,7 @@
 //! - `membership`: what a request says about members. `exposition`: metrics as text.
 //!   `snapshot`: a blocking reader as the body of an answer.
 //! - `query`, `path`, `precondition`, `media`, `cursor`: parts of a request.
-//! - `reply`: parts of an answer. `pretty` indents JSON without touching its text.
+//! - `reply`: parts of an answer.
 //!
 //! Not here yet: `PATCH`, history, transactions, watch, leases, locks, backups.
 
@@ -23,7 +23,6 @@ mod media;
 mod membership;
 mod path;
 mod precondition;
-mod pretty;
 mod query;
 mod reply;
 mod routes;

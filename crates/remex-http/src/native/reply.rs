@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use remex_model::{Error, ErrorCode, Record, Response as ModelResponse, Revision, Value};
 use serde::Serialize;
 
-use super::pretty;
-use crate::layers::Problem;
+use crate::layers::{Problem, indent};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -41,7 +40,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T, is_pretty: bool) 
     serde_json::to_writer(&mut bytes, body)
         .expect("structures of text, numbers and checked JSON always become JSON");
     if is_pretty {
-        bytes = pretty::indent(&bytes);
+        bytes = indent(&bytes);
     } else {
         bytes.push(b'\n');
     }
@@ -61,7 +60,7 @@ pub(crate) fn text_as(kind: &'static str, body: String) -> Response {
 /// A value as it is.
 pub(crate) fn value(value: &Value, is_pretty: bool) -> Response {
     if value.json && is_pretty {
-        return with_body(StatusCode::OK, pretty::indent(&value.bytes).into(), JSON);
+        return with_body(StatusCode::OK, indent(&value.bytes).into(), JSON);
     }
     let kind = if value.json {
         JSON

@@ -16,11 +16,15 @@ use hyper_util::service::TowerToHyperService;
 use crate::dialect::{Dialect, Place, Registration};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
-use crate::{layers, native, raft, raft_example, raftexample};
+use crate::{hraftd, layers, native, raft, raft_example, raftexample};
 
 /// All dialects beside the native API, one line each.
-pub(crate) const DIALECTS: &[Registration] =
-    &[raft::REGISTRATION, raft_example::REGISTRATION, raftexample::REGISTRATION];
+pub(crate) const DIALECTS: &[Registration] = &[
+    raft::REGISTRATION,
+    hraftd::REGISTRATION,
+    raft_example::REGISTRATION,
+    raftexample::REGISTRATION,
+];
 
 /// The routes without the layers, of a listener for one dialect or of the client port.
 pub(crate) fn routes(shared: &Arc<Shared>, only: Option<Dialect>) -> Router {

@@ -26,6 +26,7 @@
 mod connection;
 mod dialect;
 mod dispatch;
+mod hraftd;
 mod layers;
 mod native;
 mod raft;

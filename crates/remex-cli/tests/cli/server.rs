@@ -52,30 +52,6 @@ fn a_busy_port_of_dev_is_named_before_anything_is_started() {
 }
 
 #[test]
-fn dev_does_not_mix_clusters_of_different_sizes() {
-    let directory = tempfile::tempdir().unwrap();
-    for node in ["n1", "n2", "n3", "n4", "n5"] {
-        fs::create_dir(directory.path().join(node)).unwrap();
-    }
-    let base = free_base().to_string();
-    let keep = directory.path().to_str().unwrap();
-    let ran = run(&["dev", "--nodes", "3", "--port-base", &base, "--keep", keep]);
-    refused(&ran, 2, &["a cluster of 5 nodes", "--nodes 5"]);
-}
-
-/// The first of six ports that are free, in the places where `dev` puts them.
-fn free_base() -> u16 {
-    loop {
-        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        let places = [0, 1, 10, 11, 20, 21];
-        if base < 65_000 && places.into_iter().all(|place| free(base + place)) {
-            return base;
-        }
-    }
-}
-
-#[test]
 fn a_settings_file_is_checked_key_by_key() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

@@ -98,6 +98,12 @@ pub struct Member {
     pub name: String,
     /// `voter` or `learner`.
     pub role: String,
+    /// Whether it is a learner that becomes a voter by itself, once it has caught up.
+    #[serde(default)]
+    pub auto_promote: bool,
+    /// Whether its node has not appeared yet: it was named before it ran.
+    #[serde(default)]
+    pub awaited: bool,
     /// Whether it leads.
     #[serde(default)]
     pub leader: bool,

@@ -120,6 +120,8 @@ impl Admin for Null {
                 id: NodeId(1),
                 name: "null".to_owned(),
                 role: remex_model::MemberRole::Voter,
+                auto_promote: false,
+                awaited: false,
                 leader: true,
                 client_url: String::new(),
                 peer_address: String::new(),

@@ -261,6 +261,10 @@ pub struct MemberView {
     pub name: String,
     /// Its part in the cluster.
     pub role: MemberRole,
+    /// Whether it is a learner that becomes a voter by itself, once it has caught up.
+    pub auto_promote: bool,
+    /// Whether its node has not appeared yet: see [`crate::Member::is_awaited`].
+    pub awaited: bool,
     /// Whether it leads.
     pub leader: bool,
     /// Where clients reach it, as a URL; empty while not known.

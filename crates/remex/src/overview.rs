@@ -287,6 +287,8 @@ fn view(member: &Member, part: Part, leader: bool) -> MemberView {
         id: member.id,
         name: member.name.clone(),
         role: if part.votes() { MemberRole::Voter } else { MemberRole::Learner },
+        auto_promote: part == Part::Learner && member.promote,
+        awaited: member.is_awaited(),
         leader,
         client_url: member.client_url.clone(),
         peer_address: member.peer_address.clone(),

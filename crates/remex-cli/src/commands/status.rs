@@ -159,6 +159,7 @@ fn troubles(cluster: &Cluster) -> Vec<String> {
 /// What is said of a member that is not heard.
 fn silence(member: &Member) -> Option<String> {
     match member.last_contact_ms {
+        None if member.awaited => None,
         None => Some("was never heard of".to_owned()),
         Some(ms) if ms > SILENCE_MAX_MS => Some(format!("was last heard of {}", ago(ms))),
         Some(_) => None,
@@ -220,6 +221,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_to_run() {
         let mut cluster = cluster(3, 3);
+        cluster.members[1].awaited = true;
+        assert_eq!(troubles(&cluster), Vec::<String>::new(), "nobody expects to hear of it");
+        cluster.members[1].awaited = false;
         cluster.members[1].last_contact_ms = Some(20);
         assert_eq!(troubles(&cluster), Vec::<String>::new());
 

@@ -48,6 +48,8 @@ fn member(id: u64, role: MemberRole, last_contact_ms: Option<u64>) -> MemberView
         id: NodeId(id),
         name: format!("n{id}"),
         role,
+        auto_promote: role == MemberRole::Learner,
+        awaited: false,
         leader: false,
         client_url: format!("http://127.0.0.1:{}", 7470 + 10 * id),
         peer_address: format!("127.0.0.1:{}", 7471 + 10 * id),
@@ -92,6 +94,7 @@ impl Cluster {
         };
         let position = self.position(&named)?;
         self.members[position].role = role;
+        self.members[position].auto_promote = false;
         Ok(self.members[position].clone())
     }
 }

@@ -5,7 +5,7 @@
 //!           | 3 founded, u64 cluster, members | 4 join, member, u64 cluster or 0
 //!           | 5 invite, u64 cluster | 6 change, u64 ms left, u8 force, step
 //!           | 7 transfer, u64 ms left, u8 to someone, bytes to | 8 spare
-//! step      u8 0 add, bytes address, u8 named, bytes name, u8 learner
+//! step      u8 0 add, bytes address, u8 named, bytes name, u8 learner, u8 awaited
 //!           | 1 remove | 2 promote | 3 demote, each: bytes member
 //! reply     u8 0 here, member, phase, u8 pristine | 1 accepted | 2 taken in, u64 cluster
 //!           | 3 changed, member, u8 learner | 4 leads, u64 leader, u64 term

@@ -37,7 +37,7 @@ async fn nodes_that_are_awaited_become_voters_when_they_appear() {
         let step = awaited(name, &fleet.address(name), MemberRole::Voter);
         let added = fleet.change("n1", step.clone()).await.unwrap();
         assert_eq!((added.name.as_str(), added.role), (name, MemberRole::Learner));
-        assert_eq!(added.last_contact_ms, None);
+        assert!(added.awaited && added.auto_promote && added.last_contact_ms.is_none());
         let again = fleet.change("n1", step).await.unwrap();
         assert_eq!(again.id, added.id, "again: nothing changes");
     }
@@ -54,6 +54,7 @@ async fn nodes_that_are_awaited_become_voters_when_they_appear() {
         assert_eq!(value(&fleet.service(name), "key").await.as_deref(), Some("1"));
         let view = member(&fleet, "n1", name).unwrap();
         assert_eq!(view.id, fleet.node(name).admin().node().id);
+        assert!(!view.awaited);
     }
 }
 

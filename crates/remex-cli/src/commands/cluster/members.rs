@@ -69,7 +69,11 @@ fn row(member: &Member) -> Vec<String> {
         or_dash(&member.peer_address),
         number(member.match_index),
         number(member.lag),
-        member.last_contact_ms.map_or("never".to_owned(), ago),
+        match member.last_contact_ms {
+            None if member.awaited => "awaited".to_owned(),
+            None => "never".to_owned(),
+            Some(ms) => ago(ms),
+        },
         disk.map_or("-".to_owned(), |disk| output::size(disk.used_bytes)),
         disk.map_or("-".to_owned(), free),
         or_dash(member.version.as_deref().unwrap_or_default()),
@@ -103,6 +107,8 @@ mod tests {
             {"id": "a2", "name": "n2", "role": "learner", "leader": false, "client_url": "",
              "peer_address": "h:4", "version": null, "match_index": 80, "lag": 10,
              "last_contact_ms": null, "disk": null},
+            {"id": "a3", "name": "n3", "role": "learner", "auto_promote": true, "awaited": true,
+             "peer_address": "h:6"},
         ]))
         .unwrap();
         assert_eq!(
@@ -111,6 +117,7 @@ mod tests {
 MEMBER  ID  ROLE     CLIENTS     PEERS  MATCH  LAG  LAST CONTACT  DISK USED  FREE          VERSION
 n1      a1  leader   http://h:1  h:2    90     0    0 ms ago      64.0 MiB   1.0 KiB FULL  0.1.0
 n2      a2  learner  -           h:4    80     10   never         -          -             -
+n3      a3  learner  -           h:6    -      -    awaited       -          -             -
 "
         );
     }

@@ -10,17 +10,33 @@
     reason = "all of it is test code; clippy only spares test functions"
 )]
 
+mod as_hraftd;
+mod as_raft;
+mod as_raft_example;
+mod as_raftexample;
+mod as_tailfeather;
+mod as_walk;
+mod raft;
+mod raftexample;
+mod speaker;
+
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use remex_testkit::cluster::{Logs, PATIENCE, Patience, Process};
+use remex_testkit::cluster::{Cluster, Logs, PATIENCE, Patience, Plan, Process};
 use remex_testkit::http::{HttpClient, Reply};
 use tempfile::TempDir;
 
 /// The program under test.
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_remex"))
+}
+
+/// A cluster that takes requests on every node.
+fn cluster(nodes: usize) -> Cluster {
+    let arguments = Vec::new();
+    Cluster::start(&Plan { binary: PathBuf::from(binary()), nodes, arguments }).unwrap()
 }
 
 /// A directory in which processes are started, as a person at a terminal would. Dropping it kills

@@ -63,7 +63,8 @@ type Worker = (mpsc::Sender<()>, mpsc::Receiver<()>);
 /// What the background works on.
 #[derive(Debug)]
 pub(crate) struct Work {
-    pub(crate) data_dir: PathBuf,
+    /// Folders on the file systems whose room counts.
+    pub(crate) disks: [PathBuf; 2],
     pub(crate) engine: Arc<LsmEngine>,
     pub(crate) state: SharedState,
     pub(crate) log: SharedLog,
@@ -194,7 +195,7 @@ impl Flusher {
 
     /// Looks how much room there is.
     fn measure(&mut self) -> Result<(), Ending> {
-        let capacity = Capacity::of(&self.work.data_dir).map_err(|error| {
+        let capacity = Capacity::smallest(&self.work.disks).map_err(|error| {
             Ending::Failed(crate::Fatal::Failed(format!(
                 "cannot see how full the disk is: {error}"
             )))

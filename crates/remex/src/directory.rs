@@ -3,12 +3,15 @@
 //! ```text
 //! lock        held by the living process; its text names the holder for people
 //! identity    who this node is and which cluster it belongs to (docs/data-format.md)
+//! places      where the following three lie, if not here
+//! owner       the mark that all folders of this node share
 //! log/        the write-ahead log
 //! engine/     the state machine's store
+//! snapshots/  snapshots that are made, fetched, or wait to be installed
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -16,6 +19,7 @@ use remex_model::Decoder;
 
 use crate::OpenError;
 use crate::identity::Identity;
+use crate::places::{Homes, Part, Past, Places};
 
 /// Magic bytes at the start of the identity file.
 const MAGIC: &[u8; 8] = b"remexid\x01";
@@ -24,16 +28,23 @@ const MAGIC: &[u8; 8] = b"remexid\x01";
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    places: Places,
     /// Keeps the lock; the system releases it when the process ends, however it ends.
     lock: File,
 }
 
 impl Directory {
-    /// Creates the directory if need be and takes its lock.
+    /// Creates the directory if need be and takes its lock. The parts of the data are where the
+    /// directory remembers them to be.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_with(path, &Homes::default())
+    }
+
+    /// As [`Directory::open`]; parts that are wanted elsewhere have their folders there, or must have
+    /// been moved there.
+    pub(crate) fn open_with(path: &Path, wanted: &Homes) -> Result<Self, OpenError> {
         let at = |source| OpenError::DataDir { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(at)?;
-        sync_parent(path).map_err(at)?;
+        create_durably(path).map_err(at)?;
         let mut lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -57,12 +68,13 @@ impl Directory {
         lock.set_len(0).map_err(at)?;
         lock.rewind().map_err(at)?;
         writeln!(lock, "process {}", std::process::id()).map_err(at)?;
-        Ok(Self { path: path.to_owned(), lock })
+        let places = Places::open(path, wanted, past(path)?)?;
+        Ok(Self { path: path.to_owned(), places, lock })
     }
 
     /// Gives the lock back: nothing of this node writes to the directory any more.
     pub(crate) fn unlock(&self) {
-        if let Err(error) = self.lock.unlock() {
+        if let Err(error) = self.places.unlock().and_then(|()| self.lock.unlock()) {
             tracing::warn!(reason = %error, "cannot unlock the data directory");
         }
     }
@@ -72,75 +84,72 @@ impl Directory {
     }
 
     pub(crate) fn snapshots(&self) -> PathBuf {
-        self.path.join("snapshots")
+        self.places.folder(Part::Snapshots)
+    }
+
+    /// The folder that the engine's folder lies in, where another one can be built beside it.
+    pub(crate) fn engine_home(&self) -> &Path {
+        self.places.home(Part::Engine)
+    }
+
+    /// The folders on whose file systems writes need room: a write that was acknowledged is in the
+    /// log, and must fit into the engine. Snapshots wait for theirs.
+    pub(crate) fn disks(&self) -> [PathBuf; 2] {
+        [Part::Log, Part::Engine].map(|part| self.places.home(part).to_owned())
     }
 
     /// Removes the engine: a complete snapshot waits to take its place.
     pub(crate) fn remove_engine(&self) -> Result<(), OpenError> {
-        let path = self.engine();
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(OpenError::DataDir { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove_folder(&self.engine())
     }
 
     /// Moves log and engine out of the way, for people to look at; what was there before goes.
     pub(crate) fn put_aside(&self) -> Result<(), OpenError> {
-        let aside = self.path.join("set-aside");
-        let at = |source| OpenError::DataDir { path: aside.clone(), source };
-        let folders = [self.log(), self.engine()];
-        if !folders.iter().any(|folder| holds_anything(folder)) {
+        let parts = [Part::Log, Part::Engine];
+        if !parts.iter().any(|part| holds_anything(&self.places.folder(*part))) {
             return Ok(());
         }
-        match fs::remove_dir_all(&aside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
+        for part in parts {
+            let (folder, aside) = (self.places.folder(part), self.places.aside(part));
+            let at = |source| OpenError::DataDir { path: aside.clone(), source };
+            remove_folder(&aside)?;
+            if !folder.exists() {
+                continue;
+            }
+            aside.parent().map_or(Ok(()), create_durably).map_err(at)?;
+            // Beside each other, so on one file system.
+            fs::rename(&folder, &aside).map_err(at)?;
+            File::open(self.places.home(part)).and_then(|home| home.sync_all()).map_err(at)?;
+            tracing::warn!(
+                folder = %aside.display(),
+                "put earlier data aside; the folder can be removed once the node serves again"
+            );
         }
-        fs::create_dir_all(&aside).map_err(at)?;
-        for folder in folders.iter().filter(|folder| folder.exists()) {
-            let name = folder.file_name().unwrap_or_default();
-            fs::rename(folder, aside.join(name)).map_err(at)?;
-        }
-        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(at)?;
-        tracing::warn!(
-            folder = %aside.display(),
-            "put earlier data aside; the folder can be removed once the node serves again"
-        );
         Ok(())
     }
 
     /// As [`Directory::put_aside`], but what is aside already stays there, and what would follow it
     /// is removed.
     pub(crate) fn put_aside_once(&self) -> Result<(), OpenError> {
-        if !holds_anything(&self.path.join("set-aside")) {
+        let parts = [Part::Log, Part::Engine];
+        if !parts.iter().any(|part| holds_anything(&self.places.aside(*part))) {
             return self.put_aside();
         }
-        for path in [self.log(), self.engine()] {
-            match fs::remove_dir_all(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(OpenError::DataDir { path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        parts.iter().try_for_each(|part| remove_folder(&self.places.folder(*part)))
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.places.folder(Part::Log)
     }
 
     pub(crate) fn engine(&self) -> PathBuf {
-        self.path.join("engine")
+        self.places.folder(Part::Engine)
     }
 
     /// Creates a folder of the directory, durably: a power cut must not take it away with what
     /// was synced in it.
     pub(crate) fn create(&self, folder: &Path) -> Result<(), OpenError> {
-        fs::create_dir_all(folder)
-            .and_then(|()| sync_parent(folder))
+        create_durably(folder)
             .map_err(|source| OpenError::DataDir { path: folder.to_owned(), source })
     }
 
@@ -204,10 +213,39 @@ pub(crate) fn holds_anything(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
 }
 
-/// Makes a directory's own name durable.
-fn sync_parent(path: &Path) -> std::io::Result<()> {
-    let path = fs::canonicalize(path)?;
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+/// Creates a folder, and whatever is missing on the way to it, durably.
+pub(crate) fn create_durably(path: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(path)?;
+    let is_missing = |folder: &&Path| !folder.exists();
+    let missing: Vec<&Path> = absolute.ancestors().take_while(is_missing).collect();
+    fs::create_dir_all(&absolute)?;
+    // The name of the folder itself may stem from a start that was cut short.
+    let made = missing.into_iter().chain([absolute.as_path()]);
+    for folder in made.filter_map(Path::parent) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Removes a folder that may not be there.
+fn remove_folder(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::DataDir { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is known of the one who lives in a data directory.
+fn past(path: &Path) -> Result<Past, OpenError> {
+    if let Some(identity) = read_identity(&path.join("identity"))? {
+        return Ok(if identity.has_log { Past::HasLog } else { Past::Fresh });
+    }
+    // A recovery that was cut short, or data whose identity is gone: whose it is is said elsewhere.
+    let traces = ["identity.recovering", "log", "engine"].map(|name| path.join(name));
+    let lived = traces[0].exists() || traces[1..].iter().any(|folder| holds_anything(folder));
+    Ok(if lived { Past::HasLog } else { Past::None })
 }
 
 #[cfg(test)]

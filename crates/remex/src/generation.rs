@@ -110,7 +110,7 @@ impl Generation {
             Arc::clone(meters),
         ));
         let work = Work {
-            data_dir: directory.path().to_owned(),
+            disks: directory.disks(),
             engine: Arc::clone(&parts.engine),
             state: Arc::clone(&parts.state),
             log: Arc::clone(&parts.log),

@@ -36,6 +36,7 @@ pub mod offline;
 mod overview;
 mod parts;
 mod peer;
+mod places;
 mod random;
 mod recollection;
 mod repair;

@@ -25,7 +25,7 @@ use crate::peer::patience::Patience;
 use crate::peer::port::PeerPort;
 use crate::snapshots::{Desk, Shelf};
 use crate::supervisor::{self, Begin, Room};
-use crate::{Config, Fatal, OpenError, random};
+use crate::{Config, Fatal, OpenError, places, random};
 
 /// Longest time that a stopping leader waits for another to take over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ impl Node {
     /// peer port is taken. The message is one line that ends in a remedy.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         config.check()?;
-        let directory = Arc::new(Directory::open(&config.data_dir)?);
+        let directory = Arc::new(Directory::open_with(&config.data_dir, &places::wanted(&config))?);
         let (socket, peer_address) = listen(&config).await?;
         let identity = identity(&config, &directory)?;
         let alone = identity.phase == Phase::Fresh && config.join.is_empty() && !config.wait;

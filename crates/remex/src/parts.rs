@@ -78,15 +78,16 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// What is configured, or less on a small disk.
     pub(crate) fn of(config: &Config, directory: &Directory) -> Result<Self, OpenError> {
-        let path = directory.path();
-        let capacity = Capacity::of(path)
-            .map_err(|source| OpenError::DataDir { path: path.to_owned(), source })?;
-        let segment_bytes = capacity.scale(config.segment_bytes, segment_bytes_min(config));
-        let buffer_bytes = capacity.scale(config.buffer_bytes as u64, BUFFER_BYTES_MIN);
+        let [log, engine] = directory
+            .disks()
+            .map(|path| Capacity::of(&path).map_err(|source| OpenError::DataDir { path, source }));
+        let (log, engine) = (log?, engine?);
+        let segment_bytes = log.scale(config.segment_bytes, segment_bytes_min(config));
+        let buffer_bytes = engine.scale(config.buffer_bytes as u64, BUFFER_BYTES_MIN);
         let buffer_bytes = usize::try_from(buffer_bytes).unwrap_or(config.buffer_bytes);
-        let log_keep_bytes = capacity.scale(config.log_keep_bytes, 0);
-        let history_bytes = capacity.history(config.history_bytes);
-        let table_bytes = capacity.scale(LsmOptions::default().table_bytes, BUFFER_BYTES_MIN);
+        let log_keep_bytes = log.scale(config.log_keep_bytes, 0);
+        let history_bytes = engine.history(config.history_bytes);
+        let table_bytes = engine.scale(LsmOptions::default().table_bytes, BUFFER_BYTES_MIN);
         Ok(Self { segment_bytes, buffer_bytes, log_keep_bytes, history_bytes, table_bytes })
     }
 }

@@ -4,7 +4,7 @@
 //! there is still room for everything that is in memory, for the log's next segment, and for what
 //! compaction needs. Reads, deletes and compaction go on, and so do writes once there is room again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use remex_model::DiskUsage;
 
@@ -35,6 +35,19 @@ impl Capacity {
         let stat = rustix::fs::statvfs(path)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
+    }
+
+    /// Of the file systems that these paths lie on: the smallest size, and the least room. Where
+    /// each has its own part of what a write takes, the first that is full stops the writes.
+    pub(crate) fn smallest(paths: &[PathBuf]) -> std::io::Result<Self> {
+        let largest = Self { total_bytes: u64::MAX, free_bytes: u64::MAX };
+        paths.iter().try_fold(largest, |smallest, path| {
+            let Self { total_bytes, free_bytes } = Self::of(path)?;
+            Ok(Self {
+                total_bytes: smallest.total_bytes.min(total_bytes),
+                free_bytes: smallest.free_bytes.min(free_bytes),
+            })
+        })
     }
 
     /// What part of the disk history may take: on a small disk deleting must give room back long

@@ -55,7 +55,7 @@ pub(crate) fn install(
         Err(error) if error.is_full() => {
             return Err(OpenError::Full(format!(
                 "no room to install the snapshot {}: {error}; make room on the disk (a folder \
-                 `set-aside` in the data directory is not needed any more once the node serves)",
+                 `set-aside` beside the engine is not needed any more once the node serves)",
                 path.display()
             )));
         }
@@ -121,7 +121,7 @@ pub(crate) fn replace_engine(
     reader: FileReader,
     membership: Option<Membership>,
 ) -> Result<(), snapshot::SnapshotError> {
-    let (engine, fresh) = (directory.engine(), directory.path().join("engine.new"));
+    let (engine, fresh) = (directory.engine(), directory.engine_home().join("engine.new"));
     for old in [&fresh, &engine] {
         match fs::remove_dir_all(old) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -134,7 +134,7 @@ pub(crate) fn replace_engine(
     snapshot::import(&built, reader, membership)?;
     drop(built);
     fs::rename(&fresh, &engine)?;
-    Ok(File::open(directory.path())?.sync_all()?)
+    Ok(File::open(directory.engine_home())?.sync_all()?)
 }
 
 #[cfg(test)]

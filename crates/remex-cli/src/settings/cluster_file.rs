@@ -10,16 +10,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::readers::{check_name, host_and_port};
 
 /// One node, as the file has it. Addresses are `host:port`, with `http://` in front or not.
-#[derive(Debug, Deserialize)]
-struct Line {
-    node_id: String,
-    rpc_url: String,
-    api_url: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) node_id: String,
+    /// Its address for the other nodes.
+    pub(crate) rpc_url: String,
+    /// Its address for clients.
+    pub(crate) api_url: String,
 }
 
 /// What the file says of the node `name`, as texts of settings.
@@ -27,17 +29,7 @@ struct Line {
 /// # Errors
 /// A line for people, without the file's name.
 pub(super) fn read(text: &str, name: &str) -> Result<BTreeMap<&'static str, String>, String> {
-    let mut nodes: Vec<Line> =
-        serde_json::from_str(text).map_err(|error| format!("it is no list of nodes: {error}"))?;
-    for node in &mut nodes {
-        check_name(&node.node_id).map_err(|why| format!("node_id '{}' {why}", node.node_id))?;
-        let addresses = [("rpc_url", &mut node.rpc_url), ("api_url", &mut node.api_url)];
-        for (field, address) in addresses {
-            *address = plain(address)
-                .map_err(|why| format!("{field} '{address}' of {} {why}", node.node_id))?;
-        }
-    }
-    check_unique(&nodes)?;
+    let nodes = parse(text)?;
     let Some(me) = nodes.iter().find(|node| node.node_id == name) else {
         let names: Vec<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
         return Err(format!("it has no node {name}; its nodes are {}", names.join(", ")));
@@ -55,6 +47,25 @@ pub(super) fn read(text: &str, name: &str) -> Result<BTreeMap<&'static str, Stri
         false => settings.insert("peer-listen", me.rpc_url.clone()),
     };
     Ok(settings)
+}
+
+/// All nodes of the file, their addresses as `host:port`. No name and no address is there twice.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn parse(text: &str) -> Result<Vec<Line>, String> {
+    let mut nodes: Vec<Line> =
+        serde_json::from_str(text).map_err(|error| format!("it is no list of nodes: {error}"))?;
+    for node in &mut nodes {
+        check_name(&node.node_id).map_err(|why| format!("node_id '{}' {why}", node.node_id))?;
+        let addresses = [("rpc_url", &mut node.rpc_url), ("api_url", &mut node.api_url)];
+        for (field, address) in addresses {
+            *address = plain(address)
+                .map_err(|why| format!("{field} '{address}' of {} {why}", node.node_id))?;
+        }
+    }
+    check_unique(&nodes)?;
+    Ok(nodes)
 }
 
 /// An address without scheme and without what may follow the port.

@@ -6,7 +6,7 @@
 //! cluster file (`--cluster-file`) says of the node of this name. Whatever the origin, a value is a text
 //! that the same function reads, so that an error can name where the text came from.
 
-mod cluster_file;
+pub(crate) mod cluster_file;
 mod file;
 mod layers;
 mod ports;

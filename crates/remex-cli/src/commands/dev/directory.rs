@@ -11,25 +11,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::layout::{Layout, local};
+use super::layout::{Layout, Member, local};
 use super::ports::{Ports, User};
 use crate::exit::{Exit, Failure};
-use crate::settings::check_name;
+use crate::settings::cluster_file::{Line, parse};
 
 /// The cluster file's name.
 const CLUSTER_FILE: &str = "cluster.json";
-
-/// One node in the cluster file.
-#[derive(Debug, Serialize, Deserialize)]
-struct Entry {
-    node_id: String,
-    /// Its address for the other nodes.
-    rpc_url: String,
-    /// Its address for clients.
-    api_url: String,
-}
 
 /// A cluster that is kept.
 #[derive(Debug)]
@@ -122,13 +110,13 @@ impl Directory {
 
 /// The cluster file of these nodes: one line each.
 pub(super) fn cluster_text(layout: &Layout) -> String {
-    let line = |member: &super::layout::Member| {
-        let entry = Entry {
+    let line = |member: &Member| {
+        let line = Line {
             node_id: member.name.clone(),
             rpc_url: member.peer_address(),
             api_url: local(member.client_port),
         };
-        let json = serde_json::to_string(&entry).expect("an object of texts is JSON");
+        let json = serde_json::to_string(&line).expect("an object of texts is JSON");
         format!("    {json}")
     };
     let lines: Vec<String> = layout.members().iter().map(line).collect();
@@ -139,28 +127,15 @@ fn read(text: &str, file: &str) -> Result<Recorded, Failure> {
     let wrong = |why: String| {
         Failure::usage(format!("{file}: {why}")).remedy("correct it, or name another directory")
     };
-    let entries: Vec<Entry> =
-        serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    if entries.is_empty() {
+    let lines = parse(text).map_err(wrong)?;
+    if lines.is_empty() {
         return Err(wrong("there are no nodes in it".to_owned()));
     }
     let (mut names, mut clients, mut peers) = (Vec::new(), Vec::new(), Vec::new());
-    for Entry { node_id, rpc_url, api_url } in entries {
-        check_name(&node_id).map_err(|why| wrong(format!("the node_id '{node_id}' {why}")))?;
-        let client = local_port(&api_url).map_err(wrong)?;
-        let peer = local_port(&rpc_url).map_err(wrong)?;
-        for (is_taken, what) in [
-            (names.contains(&node_id), format!("node_id '{node_id}'")),
-            (clients.contains(&client), format!("port {client}")),
-            (peers.contains(&peer), format!("port {peer}")),
-        ] {
-            if is_taken {
-                return Err(wrong(format!("the {what} is there twice")));
-            }
-        }
+    for Line { node_id, rpc_url, api_url } in lines {
+        clients.push(local_port(&api_url).map_err(wrong)?);
+        peers.push(local_port(&rpc_url).map_err(wrong)?);
         names.push(node_id);
-        clients.push(client);
-        peers.push(peer);
     }
     let listed = |user, list| Ports::listed(user, list, file.to_owned());
     let ports = [listed(User::Clients, clients), listed(User::Peers, peers)];
@@ -169,15 +144,13 @@ fn read(text: &str, file: &str) -> Result<Recorded, Failure> {
 
 /// The port of an address on this machine.
 fn local_port(address: &str) -> Result<u16, String> {
-    let port = address.strip_prefix("http://").unwrap_or(address).split_once(':');
-    match port.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?))) {
-        Some(("127.0.0.1" | "localhost", port)) if port != 0 => Ok(port),
-        Some(_) => Err(format!(
-            "the node at {address} is not on this machine's loopback interface, where remex dev \
-             runs all nodes; start each with remex serve --config"
-        )),
-        None => Err(format!("'{address}' is not HOST:PORT")),
-    }
+    let port = ["127.0.0.1:", "localhost:"].iter().find_map(|host| address.strip_prefix(host));
+    port.and_then(|port| port.parse().ok()).ok_or_else(|| {
+        format!(
+            "{address} is not on this machine's loopback interface, where remex dev runs all \
+             nodes; start each with remex serve --config"
+        )
+    })
 }
 
 /// The names of what a folder holds, in order; nothing if there is no folder.
@@ -254,9 +227,7 @@ mod tests {
             (String::new(), "no nodes"),
             (node("a b", "localhost:1", "localhost:2"), "'a b' must be"),
             (node("a", "localhost:1", "10.0.0.1:2"), "10.0.0.1:2 is not on this machine"),
-            (node("a", "localhost", "localhost:2"), "'localhost' is not HOST:PORT"),
-            (format!("{first},{}", node("a", "localhost:3", "localhost:4")), "'a' is there twice"),
-            (format!("{first},{}", node("b", "localhost:1", "localhost:4")), "port 1 is there"),
+            (format!("{first},{}", node("b", "localhost:1", "localhost:4")), "have one address"),
             (format!("{first},7"), "line 1"),
         ] {
             let failure = read(&format!("[{nodes}]"), "dir/cluster.json").unwrap_err();

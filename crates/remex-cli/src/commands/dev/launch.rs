@@ -1,5 +1,7 @@
 //! The command that starts a node.
 
+use std::path::Path;
+
 use super::directory::Directory;
 use super::layout::{Layout, Member, local};
 use crate::settings::TABLE;
@@ -40,7 +42,7 @@ pub(super) fn arguments(
         ("peer-listen", member.peer_address()),
     ];
     let settings = directory.settings_file(&member.name);
-    if std::path::Path::new(&settings).exists() {
+    if Path::new(&settings).exists() {
         options.insert(0, ("config", settings));
     }
     for (dialect, port) in &member.dialects {
@@ -80,4 +82,14 @@ pub(super) fn variables_of_nodes() -> Vec<String> {
             Some(format!("{}={text}", setting.variable()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_decided_here_are_settings() {
+        assert_eq!(variables_decided().count(), DECIDED.len());
+    }
 }

@@ -12,7 +12,7 @@ use crate::output;
 /// Size of the session until a terminal attaches: nine panes have room in it.
 const SIZE: [&str; 4] = ["-x", "240", "-y", "72"];
 
-/// A session by its name. tmux gives `.` a meaning of its own in names.
+/// A session by its name. tmux gives `.` and `:` a meaning of their own in names.
 pub(super) struct Session {
     name: String,
 }
@@ -136,8 +136,8 @@ impl Session {
 
 /// What a node's name begins with tells clusters apart.
 fn session_name(node: &str) -> String {
-    let prefix = node.trim_end_matches(|c: char| c.is_ascii_digit() || "-_.".contains(c));
-    match prefix.replace('.', "-").as_str() {
+    let prefix = node.trim_end_matches(|c: char| c.is_ascii_digit() || "-_.:".contains(c));
+    match prefix.replace(['.', ':'], "-").as_str() {
         "" | "n" => "remex-dev".to_owned(),
         prefix => format!("remex-dev-{prefix}"),
     }
@@ -174,7 +174,7 @@ mod tests {
     fn sessions_of_different_prefixes_do_not_meet() {
         assert_eq!(session_name("n1"), "remex-dev");
         assert_eq!(session_name("node-1"), "remex-dev-node");
-        assert_eq!(session_name("a.b3"), "remex-dev-a-b");
+        assert_eq!(session_name("a.b:3"), "remex-dev-a-b");
         assert_eq!(session_name("1"), "remex-dev");
     }
 

@@ -24,6 +24,7 @@ Usage: remex COMMAND [OPTIONS]
 Run:
   serve      Run a node
   dev        Run a whole cluster on this machine
+  as         Run a node by the command line of another store, whose API it speaks
 Data:
   get        Read a key
   put        Write a key
@@ -79,6 +80,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Serve(commands::serve::Serve),
     Dev(commands::dev::Dev),
+    As(commands::imitate::As),
     Get(commands::get::Get),
     Put(commands::put::Put),
     Del(commands::del::Del),

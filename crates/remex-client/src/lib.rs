@@ -57,6 +57,7 @@ pub use delete::{Delete, DeletePrefix, Deleted};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Check, Code, Error, Outcome, Problem};
 pub use get::{Consistency, Entry, Get};
+pub use http::Method;
 pub use list::{Item, Key, List, Page, Pages};
 pub use members::{AddMember, ChangeMember, Leader, Members, Transfer};
 pub use nodes::{Cluster, Disk, Member, Node, Quorum, Status, Version};

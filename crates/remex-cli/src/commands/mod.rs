@@ -6,6 +6,7 @@ pub(crate) mod del;
 pub(crate) mod dev;
 pub(crate) mod get;
 pub(crate) mod health;
+pub(crate) mod imitate;
 mod join;
 pub(crate) mod ls;
 mod neighbors;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(serve) => serve.run(globals),
         Command::Dev(dev) => dev.run(globals),
+        Command::As(imitated) => imitated.run(globals),
         Command::Get(get) => interruptible(get.run(globals)),
         Command::Put(put) => interruptible(put.run(globals)),
         Command::Del(del) => interruptible(del.run(globals)),

@@ -73,7 +73,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self, globals: &Globals) -> Result<(), Failure> {
         let input = if self.exit_with_parent { Input::EndStops } else { Input::Ignored };
-        let extra = Extra { config: self.config, input, greeting: None, beside: None };
+        let extra = Extra { config: self.config, input, ..Extra::default() };
         run_with(self.flags, extra, globals)
     }
 }
@@ -85,6 +85,8 @@ pub(crate) struct Extra {
     pub(crate) config: Option<PathBuf>,
     /// What standard input says about stopping.
     pub(crate) input: Input,
+    /// Lines for people, said before anything else.
+    pub(crate) remarks: Vec<String>,
     /// What is written to standard output as soon as it serves, in place of the banner.
     pub(crate) greeting: Option<String>,
     /// Work that begins as soon as it serves, and is dropped when it stops.
@@ -93,9 +95,10 @@ pub(crate) struct Extra {
 
 /// Runs a node with these settings until it is stopped.
 pub(crate) fn run_with(flags: Flags, extra: Extra, globals: &Globals) -> Result<(), Failure> {
-    let layers = Layers::read(flags, extra.config.as_deref())?;
-    let server = Server::from_layers(&layers)?;
+    let (layers, server) = read(flags, extra.config.as_deref())
+        .inspect_err(|_| say(&extra.remarks, LogFormat::Text))?;
     let logs = Logs::start(&server.log_level, server.log_format, globals.color.is_on());
+    say(&extra.remarks, server.log_format);
     for stranger in layers.strangers() {
         tracing::warn!("{stranger}");
     }
@@ -110,6 +113,23 @@ pub(crate) fn run_with(flags: Flags, extra: Extra, globals: &Globals) -> Result<
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result.map_err(|failure| logged(failure, format))
+}
+
+/// Reads all settings.
+pub(crate) fn read(flags: Flags, config: Option<&Path>) -> Result<(Layers, Server), Failure> {
+    let layers = Layers::read(flags, config)?;
+    let server = Server::from_layers(&layers)?;
+    Ok((layers, server))
+}
+
+/// Says lines to people in the form that all lines have.
+fn say(lines: &[String], format: LogFormat) {
+    for line in lines {
+        match format {
+            LogFormat::Text => output::note(line),
+            LogFormat::Json => tracing::info!("{line}"),
+        }
+    }
 }
 
 /// Where every line of standard error is an object, so is the last one.
@@ -212,7 +232,7 @@ async fn finish(node: Node, http: JoinHandle<io::Result<()>>) -> Result<(), Fata
 }
 
 /// Why the node did not start.
-fn not_opened(error: OpenError) -> Failure {
+pub(crate) fn not_opened(error: OpenError) -> Failure {
     let exit = match error {
         OpenError::Removed(_) => Exit::Protected,
         OpenError::Config(_) => Exit::Usage,
@@ -227,7 +247,7 @@ fn not_opened(error: OpenError) -> Failure {
 }
 
 /// Why the node ended.
-fn failed(fatal: Fatal) -> Failure {
+pub(crate) fn failed(fatal: Fatal) -> Failure {
     let exit = match fatal {
         Fatal::Removed(_) => Exit::Protected,
         Fatal::Failed(_) => Exit::Failure,

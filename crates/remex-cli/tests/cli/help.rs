@@ -2,9 +2,9 @@
 
 use crate::run;
 
-const COMMANDS: [&str; 12] = [
-    "serve", "dev", "get", "put", "del", "ls", "status", "health", "cluster", "snapshot", "bench",
-    "version",
+const COMMANDS: [&str; 13] = [
+    "serve", "dev", "as", "get", "put", "del", "ls", "status", "health", "cluster", "snapshot",
+    "bench", "version",
 ];
 
 #[test]

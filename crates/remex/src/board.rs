@@ -182,6 +182,10 @@ impl Board {
         set(&self.revision, revision);
     }
 
+    pub(crate) fn watch_revision(&self) -> watch::Receiver<Revision> {
+        self.revision.subscribe()
+    }
+
     /// The node cannot go on. The first reason stands.
     pub(crate) fn fail(&self, fatal: Fatal) {
         self.failed.send_if_modified(|failed| {

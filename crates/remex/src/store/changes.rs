@@ -21,7 +21,7 @@ use crate::door::NoPage;
 use crate::house::House;
 
 /// Changes that are looked at before the state is let go: others write meanwhile.
-const PAGE_CHANGES: usize = 128;
+const PAGE_CHANGES: usize = 64;
 
 /// Pause before a node whose parts are just being replaced is asked again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -177,13 +177,10 @@ impl Changes {
             let turned = tokio::select! {
                 biased;
                 ended = ended(&self.house) => ended.map(|()| None),
-                page = next_page(&self.house, &self.range, self.through) => page.map(Some),
+                page = next_page(&self.house, &self.range, &mut self.through) => page.map(Some),
             };
             match turned {
-                Ok(Some(page)) => {
-                    self.through = page.through;
-                    self.page = revisions(page);
-                }
+                Ok(Some(page)) => self.page = page,
                 Ok(None) => self.ended = true,
                 Err(error) => {
                     self.ended = true;
@@ -203,14 +200,29 @@ async fn ended(house: &House) -> Result<(), Error> {
     }
 }
 
-/// The page behind a revision, as soon as there is one.
-async fn next_page(house: &House, range: &KeyRange, after: Revision) -> Result<ChangePage, Error> {
+/// The next page behind `through` that holds anything, as soon as there is one. What was looked at is
+/// noted in `through` at once: it counts even if the caller stops waiting.
+async fn next_page(
+    house: &House,
+    range: &KeyRange,
+    through: &mut Revision,
+) -> Result<VecDeque<Changed>, Error> {
+    let mut newest = house.board.watch_revision();
     loop {
-        house.board.revision_reached(after.next()).await;
+        // An error means that the board is gone, and it is borrowed here.
+        drop(newest.wait_for(|&newest| newest > *through).await);
         let running = house.door.until_running().await;
-        match running.changes(range, after, PAGE_CHANGES) {
-            Ok(page) if page.through > after => return Ok(page),
-            Err(NoPage::Compacted { oldest }) => return Err(compacted(after, oldest)),
+        match running.changes(range, *through, PAGE_CHANGES) {
+            Ok(page) if page.through > *through => {
+                *through = page.through;
+                if !page.changes.is_empty() {
+                    return Ok(revisions(page));
+                }
+                if *through < house.board.revision() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Err(NoPage::Compacted { oldest }) => return Err(compacted(*through, oldest)),
             // The parts end, and the next ones will know. They may be behind for a moment.
             Ok(_) | Err(NoPage::Ended) => tokio::time::sleep(PAUSE).await,
         }

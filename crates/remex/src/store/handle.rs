@@ -31,7 +31,7 @@ impl Default for Deadlines {
 }
 
 /// A store that runs in this program: one node of a cluster, and everything that the cluster holds.
-/// See the [crate] for an example and [`crate::store`] for the rules.
+/// See the [crate] for an example and the rules.
 ///
 /// Clones are cheap and mean the same node.
 #[derive(Clone, Debug)]
@@ -136,7 +136,17 @@ impl Store {
     /// [`crate::ErrorCode::NotReady`] or [`crate::ErrorCode::NoLeader`] if that does not happen in
     /// time.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.shared.house.door.readable(self.deadline()).await.map(drop)
+        let (door, deadline) = (&self.shared.house.door, self.deadline());
+        let running = async {
+            tokio::select! {
+                _running = door.until_running() => {}
+                () = door.drained() => {}
+            }
+        };
+        // Whoever asks for a key is turned away at once by a node that waits to be taken in; this is
+        // how to wait for that. If it does not come, the door says what is wrong.
+        drop(tokio::time::timeout_at(deadline.into(), running).await);
+        door.readable(deadline).await.map(drop)
     }
 
     /// Waits until the node cannot go on: a disk that fails, data that is damaged and cannot be had

@@ -148,10 +148,10 @@ async fn nodes_of_one_process_touch_nothing_global() {
 }
 
 /// Every call ends: a node that waits for a cluster does not hang its caller.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_without_a_cluster_says_so_within_the_deadline() {
     let folder = tempfile::tempdir().unwrap();
-    let store = builder(folder.path()).wait().open().await.unwrap();
+    let store = builder(&folder.path().join("waits")).name("waits").wait().open().await.unwrap();
     let store = store.within(Duration::from_millis(50));
     let errors = [
         store.get("k").await.unwrap_err(),
@@ -164,5 +164,14 @@ async fn a_node_without_a_cluster_says_so_within_the_deadline() {
     assert_eq!(store.status().leader(), None);
     assert_eq!(store.status().cluster.id, None);
     assert_eq!(store.revision(), Revision(0));
+
+    // Who wants to wait can.
+    let inviting = alone(&folder.path().join("other")).await;
+    let patient = store.within(PATIENCE);
+    let (ready, joined) =
+        tokio::join!(patient.ready(), inviting.join(store.peer_address().to_string()));
+    ready.unwrap();
+    assert_eq!(joined.unwrap().name, "waits");
     store.close().await.unwrap();
+    inviting.close().await.unwrap();
 }

@@ -6,6 +6,7 @@ mod fleet;
 mod membership;
 mod one_port;
 mod peers;
+mod places;
 mod repair;
 mod requests;
 

@@ -24,7 +24,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// Flips a bit in what every file of a folder holds: in the first group of a segment of the log, for
 /// what lies further back may be left from an earlier use of the file; near the middle of others.
-fn rot(folder: &Path) {
+pub(crate) fn rot(folder: &Path) {
     let mut flipped = 0;
     for entry in fs::read_dir(folder).expect("files can be read and written") {
         let path = entry.expect("files can be read and written").path();
@@ -43,12 +43,12 @@ fn rot(folder: &Path) {
     assert!(flipped > 0, "nothing to damage in {}", folder.display());
 }
 
-async fn until_equal(fleet: &Fleet, name: &str, key: &str, expected: &str) {
+pub(crate) async fn until_equal(fleet: &Fleet, name: &str, key: &str, expected: &str) {
     let found = value(&fleet.service(name), key).await;
     assert_eq!(found.as_deref(), Some(expected));
 }
 
-fn other(fleet: &Fleet) -> &'static str {
+pub(crate) fn other(fleet: &Fleet) -> &'static str {
     let leader = fleet.leader().expect("a leader");
     ["n1", "n2", "n3"].into_iter().find(|name| *name != leader).expect("another")
 }

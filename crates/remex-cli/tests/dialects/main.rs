@@ -17,6 +17,7 @@ mod as_raftexample;
 mod as_tailfeather;
 mod as_walk;
 mod raft;
+mod raft_example;
 mod raftexample;
 mod speaker;
 

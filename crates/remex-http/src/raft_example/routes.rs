@@ -31,16 +31,28 @@ pub(crate) fn route_of(path: &str) -> Option<Route> {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Parts { uri, .. } = &parts;
-    let result = match uri.path() {
-        "/set" => set(&shared, body).await,
-        "/get" => get(&shared, uri).await,
-        "/del" => delete(&shared, uri).await,
-        "/join" => Ok(join(&shared, uri).await),
+    route(&shared, &parts, body).await.unwrap_or_else(error::failed)
+}
+
+async fn route(shared: &Shared, parts: &Parts, body: Body) -> Result<Response, Error> {
+    let uri = &parts.uri;
+    match uri.path() {
+        "/get" => get(shared, uri).await,
+        "/set" => {
+            layers::guard(shared, parts)?;
+            set(shared, body).await
+        }
+        "/del" => {
+            layers::guard(shared, parts)?;
+            delete(shared, uri).await
+        }
+        "/join" => {
+            layers::guard(shared, parts)?;
+            Ok(join(shared, uri).await)
+        }
         other => Err(Error::new(ErrorCode::NotFound, format!("there is no `{other}`"))
             .hint("the paths are /set, /get, /join and /del")),
-    };
-    result.unwrap_or_else(error::failed)
+    }
 }
 
 async fn set(shared: &Shared, body: Body) -> Result<Response, Error> {

@@ -13,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   sim --seeds N         run N seeds (more arguments go to the simulator as they are)
   failover [ARGS]       measure failover and restart, beside etcd if it is found (--etcd PATH)
   crash [RIG] [ARGS]    crash points, failing calls, power cuts, full disks, overwrites: see docs/testing.md
+  rehearse [--binary F] live through what happens to pods, with deploy/kubernetes; needs root
   tidy                  check the repository itself";
 
 fn main() -> anyhow::Result<()> {
@@ -26,6 +27,8 @@ fn main() -> anyhow::Result<()> {
         ["sim", rest @ ..] if !rest.is_empty() => verbs::sim(rest),
         ["failover", rest @ ..] => verbs::failover(rest),
         ["crash", rest @ ..] => verbs::crash(rest),
+        ["rehearse"] => verbs::rehearse(None),
+        ["rehearse", "--binary", program] => verbs::rehearse(Some(program)),
         ["tidy"] => verbs::tidy(),
         _ => bail!("{USAGE}"),
     }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::rehearse;
 use crate::tidy::{self, Tree};
 
 /// The environment variable that makes golden tests rewrite their expected output.
@@ -72,14 +73,19 @@ pub fn sim(arguments: &[&str]) -> anyhow::Result<()> {
 /// # Errors
 /// If something cannot be built or started.
 pub fn failover(arguments: &[&str]) -> anyhow::Result<()> {
+    let program = build()?.display().to_string();
+    let example = ["--package", "remex-testkit", "--example", "failover"];
+    let run = [&["run", "--release", "--locked"], &example[..], &["--", "--remex", &program]];
+    cargo("failover", &[run.concat().as_slice(), arguments].concat(), &[])
+}
+
+/// Builds the program; where it is.
+fn build() -> anyhow::Result<PathBuf> {
     let build = ["build", "--release", "--locked", "--package", "remex-cli"];
     cargo("the program", &build, &[])?;
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let program = target.join("release").join("remex").display().to_string();
-    let example = ["--package", "remex-testkit", "--example", "failover"];
-    let run = [&["run", "--release", "--locked"], &example[..], &["--", "--remex", &program]];
-    cargo("failover", &[run.concat().as_slice(), arguments].concat(), &[])
+    Ok(target.join("release").join("remex"))
 }
 
 /// Runs the rigs that end lives and fill disks, beyond the sample that tests run. The arguments
@@ -107,6 +113,19 @@ pub fn crash(arguments: &[&str]) -> anyhow::Result<()> {
     let test = ["test", "--locked", "--package", "remex-cli", "--test", "rigs", "--"];
     let quietly = ["--nocapture", "--test-threads", "1"];
     cargo("crash", &[&test, filter.as_slice(), &quietly].concat(), &variables)
+}
+
+/// Lets the pods of `deploy/kubernetes` live through what happens to pods. Builds the program unless
+/// it is given one.
+///
+/// # Errors
+/// If something does not go as it should; see [`rehearse::run`].
+pub fn rehearse(program: Option<&str>) -> anyhow::Result<()> {
+    let program = match program {
+        Some(program) => PathBuf::from(program),
+        None => build()?,
+    };
+    rehearse::run(&root(), &program)
 }
 
 /// Checks the repository itself.

@@ -150,10 +150,10 @@ fn free_base() -> u16 {
     free((0..NODES).flat_map(|node| [node * STRIDE, node * STRIDE + 1]))
 }
 
-/// The first of two ranges of consecutive ports that do not meet.
-fn free_ranges() -> (u16, u16) {
-    let first = free(0..2 * NODES);
-    (first + NODES, first)
+/// The first of each of three ranges of consecutive ports that do not meet.
+fn free_ranges() -> [u16; 3] {
+    let first = free(0..3 * NODES);
+    [first + NODES, first, first + 2 * NODES]
 }
 
 fn put(places: &Places, node: usize, key: &str, value: &str) {
@@ -246,9 +246,10 @@ fn u14_the_printed_commands_start_the_cluster_and_nothing_else_is_done() {
 fn u12_u14_a_cluster_laid_out_in_files_is_started_by_hand_and_gone_on_with() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = directory.path().join("local-cluster");
-    let (client_port, peer_port) = free_ranges();
+    let [client_port, peer_port, dialect_port] = free_ranges();
     let (client_text, peer_text) = (client_port.to_string(), peer_port.to_string());
-    let ports = ["--client-port", &client_text, "--peer-port", &peer_text];
+    let dialect = format!("hraftd={dialect_port}");
+    let ports = ["--client-port", &client_text, "--peer-port", &peer_text, "--dialect", &dialect];
     let write = ["dev", "--name-prefix", "node-", "--write", cluster.to_str().unwrap()];
     let lay_out = || run(&[&write[..], &ports].concat());
     let printed = done(lay_out());
@@ -272,6 +273,8 @@ fn u12_u14_a_cluster_laid_out_in_files_is_started_by_hand_and_gone_on_with() {
 
     let nodes = ByHand::start(directory.path(), &places, &printed);
     put(&places, 0, "color", "blue");
+    let status = client(local(dialect_port + 1)).get("/status").unwrap();
+    assert!(status.text().contains("node-2"), "{}", status.text());
     nodes.stop();
     // Once more changes nothing, although the nodes have run.
     assert_eq!(done(lay_out()), printed);

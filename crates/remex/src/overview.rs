@@ -15,7 +15,7 @@ use crate::board::{Snapshot, Stage};
 use crate::cluster::{Cluster, VERSION};
 use crate::door::Running;
 use crate::house::House;
-use crate::members::Steward;
+use crate::members::{Changed, Steward};
 use crate::metrics;
 use crate::snapshots::Unavailable;
 
@@ -40,10 +40,15 @@ impl Overview {
         }
     }
 
-    /// A member as it is now, or as it was when it was removed.
-    fn member(&self, member: &Member) -> MemberView {
+    /// A member as it is now; as the change found it if it was removed, or as it left it if this
+    /// node has not heard of that yet.
+    fn member(&self, (member, role): &Changed) -> MemberView {
         let found = self.cluster().members.into_iter().find(|view| view.id == member.id);
-        found.unwrap_or_else(|| view(member, Part::Leaving, false))
+        let part = match role {
+            MemberRole::Voter => Part::Voter,
+            MemberRole::Learner => Part::Learner,
+        };
+        found.unwrap_or_else(|| view(member, part, false))
     }
 
     async fn take_snapshot(&self, deadline: Instant) -> Result<SnapshotSource, Error> {
@@ -200,8 +205,8 @@ impl Admin for Overview {
 
     fn change_members(&self, request: MemberRequest) -> BoxFuture<'_, Result<MemberView, Error>> {
         Box::pin(async move {
-            let member = self.steward.change(request).await?;
-            Ok(self.member(&member))
+            let changed = self.steward.change(request).await?;
+            Ok(self.member(&changed))
         })
     }
 
@@ -302,8 +307,11 @@ fn view(member: &Member, part: Part, leader: bool) -> MemberView {
 
 fn member_view(cluster: &Cluster, member: &Member, part: Part, snapshot: &Snapshot) -> MemberView {
     let leader = snapshot.leadership.leader == Some(member.id);
+    // What a node says of itself is newer, but whether it is promoted is not its own decision.
+    let auto_promote = view(member, part, leader).auto_promote;
     if member.id == cluster.me.id {
         return MemberView {
+            auto_promote,
             version: Some(VERSION.to_owned()),
             match_index: leader.then_some(snapshot.last),
             lag: leader.then_some(0),
@@ -318,6 +326,7 @@ fn member_view(cluster: &Cluster, member: &Member, part: Part, snapshot: &Snapsh
     let (known, vitals) = (peer.known(), peer.vitals());
     let progress = snapshot.progress.iter().find(|progress| progress.id == member.id);
     MemberView {
+        auto_promote,
         version: known.version,
         match_index: progress.map(|progress| progress.matched),
         lag: progress.map(|progress| snapshot.last.get().saturating_sub(progress.matched.get())),

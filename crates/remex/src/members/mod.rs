@@ -52,7 +52,7 @@ pub(crate) struct Steward {
 }
 
 /// A member after a change; as it was, if it was removed.
-type Changed = (Member, MemberRole);
+pub(crate) type Changed = (Member, MemberRole);
 
 /// Where a request can be carried out at the moment.
 enum Place {
@@ -81,14 +81,15 @@ impl Steward {
 
     /// Changes the membership, and waits until the change has taken effect. Answers with the
     /// member; as it was, if it was removed.
-    pub(crate) async fn change(&self, request: MemberRequest) -> Result<Member, Error> {
+    pub(crate) async fn change(&self, request: MemberRequest) -> Result<Changed, Error> {
         let MemberRequest { mut step, force, deadline } = request;
         // By id from now on, so that the same member is meant in every attempt; and if it is gone
         // in a later one, an earlier one was successful.
         let mut target = None;
         if let (Ok(serving), Some(name)) = (self.serving(), named(&mut step)) {
-            target = resolve(&serving.board.membership(), name).map(|(member, _)| member.clone());
-            if let Some(member) = &target {
+            target = resolve(&serving.board.membership(), name)
+                .map(|(member, part)| (member.clone(), role(part)));
+            if let Some((member, _)) = &target {
                 *name = member.id.to_string();
             }
         }
@@ -116,11 +117,11 @@ impl Steward {
                 }
             };
             match attempt {
-                Ok((member, _)) => return Ok(member),
+                Ok(changed) => return Ok(changed),
                 Err(Stop::Error(error)) => {
                     return match target {
-                        Some(member) if unknown && error.code == ErrorCode::MemberNotFound => {
-                            Ok(member)
+                        Some(gone) if unknown && error.code == ErrorCode::MemberNotFound => {
+                            Ok(gone)
                         }
                         _ => Err(error),
                     };

@@ -125,10 +125,18 @@ async fn leadership_moves_and_votes_are_taken_and_given() {
     assert_eq!(id, fleet.node(to).admin().node().id);
     // Through a node that does not lead, and of the leader itself.
     let demoted = fleet.change(leader, MemberStep::Demote(to.to_owned())).await.unwrap();
-    assert_eq!(demoted.role, MemberRole::Learner);
+    assert_eq!((demoted.role, demoted.auto_promote), (MemberRole::Learner, false));
     fleet
         .until(to, "a learner", |_| fleet.node(to).admin().status().role == NodeRole::Learner)
         .await;
+    for name in [leader, to] {
+        fleet
+            .until(name, "a learner for good", |view| {
+                let found = view.members.iter().find(|member| member.name == to);
+                found.is_some_and(|it| it.role == MemberRole::Learner && !it.auto_promote)
+            })
+            .await;
+    }
     let promoted = fleet.change(to, MemberStep::Promote(to.to_owned())).await.unwrap();
     assert_eq!(promoted.role, MemberRole::Voter);
     fleet.until_voters(leader, &["n1", "n2", "n3"]).await;

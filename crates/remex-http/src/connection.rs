@@ -27,10 +27,11 @@ use tokio::time::timeout;
 use crate::Guests;
 use crate::dispatch::Dispatch;
 use crate::surface::Shared;
+use crate::unescaped::Unescaped;
 
 /// Longest request head, in bytes. A key of the greatest length that can be set, every byte of it
 /// percent-encoded, takes 48 KiB.
-const HEAD_BYTES_MAX: usize = 128 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 128 * 1024;
 
 /// Bytes that tell the guests' connections from ours.
 const FIRST_BYTES: usize = 32;
@@ -87,7 +88,8 @@ impl Protocol {
             moved: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
         });
-        let io = Monitored { inner: TokioIo::new(stream), life: Arc::clone(&life) };
+        let inner = Unescaped::new(TokioIo::new(stream), life.dispatch.unescaped());
+        let io = Monitored { inner, life: Arc::clone(&life) };
         let server = Arc::clone(&life);
         let service = service_fn(move |request: Request<Incoming>| {
             let flight = Flight::begin(&server);
@@ -185,7 +187,7 @@ impl Drop for Flight {
 /// A stream that notes when bytes leave.
 #[derive(Debug)]
 struct Monitored {
-    inner: TokioIo<TcpStream>,
+    inner: Unescaped<TokioIo<TcpStream>>,
     life: Arc<Life>,
 }
 

@@ -16,15 +16,20 @@ use hyper_util::service::TowerToHyperService;
 use crate::dialect::{Dialect, Place, Registration};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
-use crate::{hraftd, layers, native, raft, raft_example, raftexample};
+use crate::{hraftd, layers, native, raft, raft_example, raftexample, tailfeather};
 
 /// All dialects beside the native API, one line each.
 pub(crate) const DIALECTS: &[Registration] = &[
+    tailfeather::REGISTRATION,
     raft::REGISTRATION,
     hraftd::REGISTRATION,
     raft_example::REGISTRATION,
     raftexample::REGISTRATION,
 ];
+
+/// How request lines begin that are escaped before they are read, one line for each dialect whose
+/// users send them as they are.
+pub(crate) const UNESCAPED: &[&[u8]] = &[tailfeather::UNESCAPED];
 
 /// The routes without the layers, of a listener for one dialect or of the client port.
 pub(crate) fn routes(shared: &Arc<Shared>, only: Option<Dialect>) -> Router {
@@ -59,6 +64,11 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     pub(crate) fn new(shared: Arc<Shared>, only: Option<Dialect>) -> Self {
         Self { routes: routes(&shared, only), shared, only }
+    }
+
+    /// How request lines begin that are escaped before they are read.
+    pub(crate) fn unescaped(&self) -> &'static [&'static [u8]] {
+        if self.only.is_none() { UNESCAPED } else { &[] }
     }
 
     /// Answers one request, layers included.

@@ -34,7 +34,9 @@ mod raft_example;
 mod raftexample;
 mod server;
 mod surface;
+mod tailfeather;
 mod traffic;
+mod unescaped;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The commands, one file or folder each.
 
+mod banner;
 pub(crate) mod bench;
 pub(crate) mod cluster;
 pub(crate) mod del;

@@ -1,9 +1,8 @@
 //! `remex serve`: runs a node.
 
 use std::future::{self, Future};
-use std::io::{self, IsTerminal};
-use std::iter;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +10,14 @@ use std::time::Duration;
 
 use clap::Args;
 use remex::{Fatal, Node, OpenError};
-use remex_http::{Dialect, Guests, Listener, Options, Surface};
+use remex_http::{Guests, Listener, Options, Surface};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::banner::{Addresses, banner, client_url};
 use super::neighbors::{Others, Peers};
 use super::{join, runtime};
 use crate::cli::Globals;
@@ -26,7 +26,6 @@ use crate::logs::Logs;
 use crate::notify::Notifier;
 use crate::output;
 use crate::settings::{Flags, Layers, LogFormat, Server};
-use crate::shell;
 use crate::stop::{Input, Stop};
 
 /// Time that requests under way have to finish after the node was told to stop.
@@ -286,82 +285,6 @@ async fn bind(address: SocketAddr, whom: &str, setting: &str) -> Result<TcpListe
         Failure::new(Exit::Failure, format!("cannot listen for {whom} on {address}: {why}"))
             .remedy(format!("stop what listens there, or choose another address with {setting}"))
     })
-}
-
-/// Where the ports really are: the system chooses one for port 0.
-struct Addresses {
-    client: SocketAddr,
-    dialects: Vec<(Dialect, SocketAddr)>,
-}
-
-impl Addresses {
-    fn of(listeners: &[Listener]) -> Result<Self, Failure> {
-        let mut addresses = Self {
-            client: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            dialects: Vec::with_capacity(listeners.len()),
-        };
-        for Listener { socket, dialect } in listeners {
-            let address = socket.local_addr().map_err(|error| {
-                Failure::new(
-                    Exit::Failure,
-                    format!("a port that was opened has no address: {error}"),
-                )
-            })?;
-            match dialect {
-                None => addresses.client = address,
-                Some(dialect) => addresses.dialects.push((*dialect, address)),
-            }
-        }
-        Ok(addresses)
-    }
-
-    /// There is no authentication yet: whoever can connect can read and write.
-    fn warn_if_open(&self) {
-        let dialects = self.dialects.iter().map(|(_, address)| *address);
-        for address in iter::once(self.client).chain(dialects) {
-            if !address.ip().is_loopback() {
-                tracing::warn!(%address, "anyone who can reach this address can read and write every key");
-            }
-        }
-    }
-}
-
-/// The URL that clients are told if nobody says otherwise. An address that stands for all of the
-/// machine's addresses cannot be connected to from elsewhere; loopback at least works here.
-fn client_url(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        let port = address.port();
-        tracing::warn!("other machines need a URL: add --advertise http://HOST:{port}");
-        return format!("http://127.0.0.1:{port}");
-    }
-    format!("http://{address}")
-}
-
-fn banner(url: &str, data_dir: &Path, peers: SocketAddr, addresses: &Addresses) -> String {
-    let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_path_buf());
-    let (program, option) = (shell::program(), shell::endpoint_option(url));
-    let (mut listening, mut examples) = (String::new(), String::new());
-    for (dialect, address) in &addresses.dialects {
-        let url = format!("http://{}", reachable(*address));
-        listening.push_str(&format!("  {dialect}  {url}\n"));
-        examples.push_str(&format!("  {}\n", dialect.example(&url)));
-    }
-    let stop = if io::stdout().is_terminal() { "Ctrl-C stops the node.\n" } else { "" };
-    format!(
-        "Remex {} serves {url}\n  data   {}\n  peers  {peers}\n{listening}\
-         Try:\n  curl -X PUT {url}/v1/kv/hello -d '\"world\"'\n  {program} get hello{option}\n\
-         {examples}{stop}",
-        env!("CARGO_PKG_VERSION"),
-        data_dir.display(),
-    )
-}
-
-/// An address at which this machine can be asked: one that stands for all of its addresses is none.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 fn millis(duration: Duration) -> u64 {

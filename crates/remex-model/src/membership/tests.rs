@@ -1,4 +1,7 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::{Decoder, Encoder};
 
 fn member(id: u64) -> Member {
     Member {

@@ -85,3 +85,57 @@ fn a_flag_outdoes_a_variable_and_a_variable_the_file() {
     refused(&serve(None, Some("from env")), 2, &["REMEX_EXPECT: 'from env'"]);
     refused(&serve(Some("from flag"), Some("from env")), 2, &["--expect: 'from flag'"]);
 }
+
+#[test]
+fn ports_that_overlap_are_a_mistake_with_a_way_out() {
+    let ran = run(&["serve", "--listen", "127.0.0.1:7000", "--peer-listen", "0.0.0.0:7000"]);
+    refused(&ran, 2, &["--listen and --peer-listen overlap", "--single-port"]);
+    let two = ["serve", "--dialect", "hraftd=[::]:7000", "--dialect", "raftexample=0.0.0.0:7000"];
+    refused(&run(&two), 2, &["--dialect hraftd and --dialect raftexample", "another port"]);
+    let said = ["serve", "--single-port", "--peer-listen", "127.0.0.1:7000"];
+    refused(&run(&said), 2, &["--peer-listen is 127.0.0.1:7000", "--single-port", "leave one"]);
+}
+
+#[test]
+fn times_that_do_not_fit_together_name_both_values() {
+    let pace = ["serve", "--heartbeat", "300ms"];
+    refused(&run(&pace), 2, &["750 ms", "300 ms", "raise the one or lower the other"]);
+    let pauses = ["serve", "--connect-pause", "2s"];
+    refused(&run(&pauses), 2, &["2000 ms", "1000 ms"]);
+    refused(&run(&["serve", "--peer-timeout", "1h"]), 2, &["3600000 ms", "at most"]);
+}
+
+#[test]
+fn a_cluster_file_is_checked_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.json");
+    let path = file.to_str().unwrap();
+    let serve = |more: &[&str]| {
+        let words = ["serve", "--cluster-file", path];
+        let mut command = remex(&[&words[..], more].concat());
+        Ran::from(command.current_dir(directory.path()).output().unwrap())
+    };
+    refused(&serve(&["--name", "a"]), 2, &["--cluster-file", path, "cannot read"]);
+    fs::write(&file, r#"[{"node_id":"a","rpc_url":"localhost:1","api_url":"localhost:2"}]"#)
+        .unwrap();
+    refused(&serve(&[]), 2, &["add --name"]);
+    refused(&serve(&["--name", "b"]), 2, &[path, "no node b", "its nodes are a"]);
+    fs::write(&file, r#"[{"node_id":"a","rpc_url":"localhost:1"}]"#).unwrap();
+    refused(&serve(&["--name", "a"]), 2, &["missing field `api_url`"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_that_is_not_this_nodes_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("fast");
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("letter"), "dear").unwrap();
+    let data = directory.path().join("data");
+    let ports = ["--listen", "127.0.0.1:0", "--peer-listen", "127.0.0.1:0"];
+    let folders = ["--data-dir", data.to_str().unwrap(), "--log-dir", place.to_str().unwrap()];
+    let ran = run(&[&["serve"], &ports[..], &folders[..]].concat());
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let last = ran.stderr.lines().last().unwrap();
+    assert!(last.contains("holds letter") && last.contains("choose an empty folder"), "{last}");
+}

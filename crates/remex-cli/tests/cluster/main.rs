@@ -10,6 +10,7 @@
 //! - `shutdown`: SIGTERM under load;
 //! - `rolling`: nodes restarted one after the other, and no request fails;
 //! - `disk`: torn tails and damaged middles;
+//! - `places`: one file for a whole cluster, ports and folders of one's own;
 //! - `watching`: metrics, health, status and logs;
 //! - `dev`: the cluster in one command leaves nothing behind.
 //!
@@ -31,6 +32,7 @@ mod joining;
 mod kill;
 mod load;
 mod members;
+mod places;
 mod rolling;
 mod shutdown;
 mod snapshots;

@@ -3,9 +3,11 @@
 //!
 //! [`verbs`] holds one function for each verb; [`tidy`] the checks of the repository that
 //! neither compiler nor clippy makes, which are also a test of this crate, so that
-//! `cargo test --workspace` holds them; [`rehearse`] starts what `deploy/kubernetes` describes. `verify` never writes into the working tree; `fix-all`
+//! `cargo test --workspace` holds them; [`packages`] and [`rehearse`] try what is below
+//! `deploy`. `verify` never writes into the working tree; `fix-all`
 //! and `golden` do.
 
+pub mod packages;
 pub mod rehearse;
 pub mod tidy;
 pub mod verbs;

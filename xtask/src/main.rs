@@ -3,7 +3,7 @@
 use std::env;
 
 use anyhow::bail;
-use xtask::verbs;
+use xtask::{packages, verbs};
 
 const USAGE: &str = "usage: cargo xtask VERB
   verify [--no-test]    format, tidy, clippy, tests, rustdoc; writes nothing
@@ -13,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   sim --seeds N         run N seeds (more arguments go to the simulator as they are)
   failover [ARGS]       measure failover and restart, beside etcd if it is found (--etcd PATH)
   crash [RIG] [ARGS]    crash points, failing calls, power cuts, full disks, overwrites: see docs/testing.md
+  packages              check image, compose file, manifests, chart and unit with the tools that are there
   rehearse [--binary F] live through what happens to pods, with deploy/kubernetes; needs root
   tidy                  check the repository itself";
 
@@ -27,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         ["sim", rest @ ..] if !rest.is_empty() => verbs::sim(rest),
         ["failover", rest @ ..] => verbs::failover(rest),
         ["crash", rest @ ..] => verbs::crash(rest),
+        ["packages"] => packages::check(&verbs::root()),
         ["rehearse"] => verbs::rehearse(None),
         ["rehearse", "--binary", program] => verbs::rehearse(Some(program)),
         ["tidy"] => verbs::tidy(),

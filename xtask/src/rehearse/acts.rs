@@ -175,7 +175,8 @@ fn roll(cluster: &mut Cluster) -> anyhow::Result<()> {
     for pod in [2, 1, 0] {
         stop_well(cluster, pod)?;
         cluster.start(pod)?;
-        cluster.settle(&[0, 1, 2])?;
+        let settled = cluster.settle(&[0, 1, 2])?;
+        say(&format!("  settled {:.1} s after it was started", settled.as_secs_f32()))?;
         thread::sleep(Duration::from_secs(cluster.manifest.min_ready_s));
     }
     Ok(())

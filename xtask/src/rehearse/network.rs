@@ -8,6 +8,8 @@ use anyhow::{Context, ensure};
 /// The address of the bridge, where names are answered.
 const BRIDGE: Ipv4Addr = Ipv4Addr::new(10, 123, 0, 1);
 
+const BRIDGE_MAC: &str = "02:00:00:00:00:01";
+
 /// Hands out addresses, none of them twice.
 #[derive(Debug)]
 pub(super) struct Network {
@@ -21,7 +23,9 @@ impl Network {
         std::fs::create_dir_all("/run/netns").context("making /run/netns")?;
         run("mount", &["-t", "tmpfs", "netns", "/run/netns"])?;
         run("ip", &["link", "set", "lo", "up"])?;
-        run("ip", &["link", "add", "pods", "type", "bridge"])?;
+        // Without an address of its own the bridge has that of one of its ports, and changes it as
+        // they come and go: the pods would look for the name server at the old one for seconds.
+        run("ip", &["link", "add", "pods", "address", BRIDGE_MAC, "type", "bridge"])?;
         run("ip", &["address", "add", &format!("{BRIDGE}/16"), "dev", "pods"])?;
         run("ip", &["link", "set", "pods", "up"])?;
         Ok(Self { used: 1 })

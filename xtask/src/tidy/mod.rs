@@ -7,7 +7,8 @@
 //! - `sizes`: 500 product lines a file; exceptions are listed and may only shrink;
 //! - `documents`: paths and links in documents exist;
 //! - `sources`: front pages, leftover markers, orphan files;
-//! - `places`: nothing names a path or host of one machine.
+//! - `places`: nothing names a path or host of one machine;
+//! - `packaging`: image, manifests, chart and service name settings and versions that exist.
 //!
 //! All of them read a [`Tree`], the files of the repository in memory, and add to a list of
 //! findings; so each is tested with a tree of three lines. Missing: the checks do not parse
@@ -17,6 +18,7 @@ mod documents;
 mod edges;
 mod homes;
 mod manifests;
+mod packaging;
 mod places;
 mod sizes;
 mod sources;
@@ -30,8 +32,15 @@ pub type Finding = String;
 /// Runs every check.
 #[must_use]
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let checks =
-        [edges::check, homes::check, sizes::check, documents::check, sources::check, places::check];
+    let checks = [
+        edges::check,
+        homes::check,
+        sizes::check,
+        documents::check,
+        sources::check,
+        places::check,
+        packaging::check,
+    ];
     checks.iter().flat_map(|check| check(tree)).collect()
 }
 

@@ -1,8 +1,10 @@
 //! The wish to stop: SIGTERM, Ctrl-C, a parent that is gone, or ENTER.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::thread;
 
+use rustix::process::getpgrp;
+use rustix::termios;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -81,8 +83,12 @@ fn end_of_input() -> bool {
     true
 }
 
-/// Returns when a line came; false if none can come any more.
+/// Returns when a line came; false if none can come any more, or none is for this process: the
+/// system stops one that reads from a terminal while another job is in its foreground.
 fn line_of_input() -> bool {
+    if is_in_background() {
+        return false;
+    }
     let mut input = io::stdin().lock();
     loop {
         // Piece by piece: a line may be longer than what is worth keeping.
@@ -93,4 +99,10 @@ fn line_of_input() -> bool {
         }
         input.consume(length);
     }
+}
+
+/// Whether standard input is a terminal that another job uses.
+fn is_in_background() -> bool {
+    let input = io::stdin();
+    input.is_terminal() && termios::tcgetpgrp(&input).is_ok_and(|front| front != getpgrp())
 }

@@ -31,12 +31,14 @@ pub(super) fn carry_out(plan: Plan, globals: &Globals) -> Result<(), Failure> {
             Failure::new(Exit::Failure, format!("cannot make {}: {error}", folder.display()))
         })?;
     }
+    let config = std::env::var_os("REMEX_CONFIG").filter(|path| !path.is_empty());
     let mut extra = serve::Extra {
-        config: std::env::var_os("REMEX_CONFIG").map(PathBuf::from),
+        config: config.map(PathBuf::from),
         remarks: plan.announcement(globals.quiet),
         ..serve::Extra::default()
     };
     let flags = plan.flags();
+    let data_dir = PathBuf::from(plan.setting("data-dir").unwrap_or_default());
     match plan.course {
         Course::Serve => {}
         Course::ServeUntilEnter { ready } => {
@@ -44,8 +46,6 @@ pub(super) fn carry_out(plan: Plan, globals: &Globals) -> Result<(), Failure> {
             extra.greeting = Some(format!("{ready}\n"));
         }
         Course::ServeAndAsk(invitation) => {
-            let data_dir = plan.settings.iter().find(|(name, _)| *name == "data-dir");
-            let data_dir = data_dir.map(|(_, path)| PathBuf::from(path)).unwrap_or_default();
             extra.beside = Some(Box::pin(ask(invitation, data_dir)));
         }
         Course::Found { done } => {

@@ -72,6 +72,12 @@ impl Plan {
         self
     }
 
+    /// The text of a setting.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        let found = self.settings.iter().find(|(known, _)| *known == name);
+        found.map(|(_, text)| text.as_str())
+    }
+
     /// The settings as flags.
     pub(super) fn flags(&self) -> Flags {
         Flags(self.settings.clone())

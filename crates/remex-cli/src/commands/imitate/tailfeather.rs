@@ -162,9 +162,8 @@ fn pieces(word: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut begin = 0;
     for at in blanks {
-        let rest = word[at..].trim_start();
-        let is_option = |body| option(body).is_some_and(|_| Choice::named(name_of(body)).is_some());
-        if without_dashes(rest).is_some_and(is_option) {
+        let rest = without_dashes(word[at..].trim_start());
+        if rest.is_some_and(|body| option(body).is_some()) {
             pieces.push(word[begin..at].trim());
             begin = at;
         }
@@ -248,6 +247,7 @@ mod tests {
             &["\u{2013}port=9079", "\u{2014}DataPath", "One", "\u{2013}\u{2013}Name", "One"],
             &["--port 9079 --DataPath 'One' --Name \"One\""],
             &["-p 9079 -d One -n One"],
+            &["-d One -p9079 -n One"],
             &[" --port=9079", "--DataPath=One --Name=One "],
             &["--port=1", "--DataPath=One", "--Name=One", "--port=9079"],
         ] {

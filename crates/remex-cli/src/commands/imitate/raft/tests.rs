@@ -32,10 +32,6 @@ fn arguments(plan: &Plan) -> String {
     plan.native().split_once(" serve ").unwrap().1.to_owned()
 }
 
-fn text(plan: &Plan, name: &str) -> Option<String> {
-    plan.settings.iter().find(|(known, _)| *known == name).map(|(_, text)| text.clone())
-}
-
 #[test]
 fn u7_the_documented_line_becomes_settings() {
     let plan = read(EXAMPLE).unwrap();
@@ -111,7 +107,7 @@ fn u9_times_and_attempts_have_the_programs_defaults() {
 fn u10_the_heartbeat_has_two_spellings() {
     for flag in ["--heartbeat=250", "--heartbeat-interval=250", "-heartbeat-interval 250"] {
         let plan = read(&EXAMPLE.replace("--heartbeat=500", flag)).unwrap();
-        assert_eq!(text(&plan, "heartbeat").unwrap(), "250ms");
+        assert_eq!(plan.setting("heartbeat").unwrap(), "250ms");
     }
     let failure = read(&format!("{EXAMPLE} --heartbeat-interval=250")).unwrap_err();
     assert!(failure.message.contains("differ"), "{}", failure.message);
@@ -200,9 +196,9 @@ fn u8_a_pod_finds_the_others_by_its_labels() {
     );
     let alone = pod_folder(&LABELS.replace('3', "1"));
     let plan = read(&pod_line("raft000-0", &alone)).unwrap();
-    assert_eq!(text(&plan, "join"), None);
+    assert_eq!(plan.setting("join"), None);
     let later = read(&pod_line("raft000-1", &alone)).unwrap();
-    assert_eq!(text(&later, "join").unwrap(), "raft000-0.raft-svc:6666");
+    assert_eq!(later.setting("join").unwrap(), "raft000-0.raft-svc:6666");
 }
 
 #[test]
@@ -234,20 +230,17 @@ fn u16_the_variables_of_a_container_hold_where_a_flag_is_missing() {
     let machine = Imagined { variables: variables.clone(), ..Imagined::default() };
     let line = format!("--api-port=7777 --rpc-port=6666 {FOLDERS}");
     let plan = read_on(&line, &machine).unwrap();
-    assert_eq!(text(&plan, "name").unwrap(), "raft000-2");
-    assert_eq!(text(&plan, "cluster-file").unwrap(), path);
+    assert_eq!(plan.setting("name").unwrap(), "raft000-2");
+    assert_eq!(plan.setting("cluster-file").unwrap(), path);
     let plan = read_on(&format!("{line} --id=a --cluster-config-path=b"), &machine).unwrap();
-    assert_eq!(
-        (text(&plan, "name"), text(&plan, "cluster-file")),
-        (Some("a".into()), Some("b".into()))
-    );
+    assert_eq!((plan.setting("name"), plan.setting("cluster-file")), (Some("a"), Some("b")));
 
     let in_pod = [variables, vec![("RUNNING_IN_K8S_ENV", "true")]].concat();
     let machine = Imagined { variables: in_pod, ..Imagined::default() };
     let plan = read_on(&line, &machine).unwrap();
-    assert_eq!(text(&plan, "peer-advertise").unwrap(), "raft000-2.raft-svc:6666");
+    assert_eq!(plan.setting("peer-advertise").unwrap(), "raft000-2.raft-svc:6666");
     let plan = read_on(&format!("{line} --join-mode=cluster-file"), &machine).unwrap();
-    assert_eq!(text(&plan, "peer-advertise"), None);
+    assert_eq!(plan.setting("peer-advertise"), None);
 }
 
 #[test]

@@ -10,12 +10,14 @@
     reason = "all of it is test code; clippy only spares test functions"
 )]
 
+mod across;
 mod as_hraftd;
 mod as_raft;
 mod as_raft_example;
 mod as_raftexample;
 mod as_tailfeather;
 mod as_walk;
+mod hraftd;
 mod raft;
 mod raft_example;
 mod raftexample;

@@ -17,7 +17,10 @@ pub(crate) struct Speaker {
     /// Where peers reach it.
     pub(crate) peer: SocketAddr,
     name: String,
-    arguments: Vec<String>,
+    language: String,
+    flags: Vec<String>,
+    /// Its directory on the stage, which also names its logs.
+    directory: String,
     /// Its process on the stage; `None` before its first start.
     process: Option<usize>,
 }
@@ -26,24 +29,16 @@ impl Speaker {
     /// A node that is not started yet.
     pub(crate) fn new(dialect: &str, name: &str, flags: &[&str]) -> Self {
         let [speaks, native, peer] = [(); 3].map(|()| free_address().unwrap());
-        let mut arguments: Vec<String> = [
-            "serve",
-            "--name",
-            name,
-            "--data-dir",
-            &format!("data-{name}"),
-            "--listen",
-            &native.to_string(),
-            "--peer-listen",
-            &peer.to_string(),
-            "--dialect",
-            &format!("{dialect}={speaks}"),
-        ]
-        .map(str::to_owned)
-        .into();
-        arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
-        let name = name.to_owned();
-        Self { dialect: speaks, native, peer, name, arguments, process: None }
+        Self {
+            dialect: speaks,
+            native,
+            peer,
+            name: name.to_owned(),
+            language: dialect.to_owned(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            directory: format!("data-{}", peer.port()),
+            process: None,
+        }
     }
 
     /// One that takes requests, in a cluster of its own.
@@ -59,17 +54,27 @@ impl Speaker {
         let mut three = ["1", "2", "3"].map(|name| Self::new(dialect, name, &["--expect", "3"]));
         let peers = three.each_ref().map(|speaker| speaker.peer.to_string()).join(",");
         for speaker in &mut three {
-            speaker.arguments.extend(["--join".to_owned(), peers.clone()]);
+            speaker.flags.extend(["--join".to_owned(), peers.clone()]);
             speaker.start(stage);
         }
         three.iter().for_each(Self::wait_ready);
         three
     }
 
+    /// Lets it run where another one ran, as far as its peers can tell.
+    pub(crate) fn move_to(&mut self, other: &Self) {
+        self.peer = other.peer;
+    }
+
     /// Starts it, for the first time or again.
     pub(crate) fn start(&mut self, stage: &mut Stage) {
-        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        self.process = Some(stage.start(&self.name, &arguments));
+        let (listen, peer_listen) = (self.native.to_string(), self.peer.to_string());
+        let dialect = format!("{}={}", self.language, self.dialect);
+        let mut arguments = vec!["serve", "--name", &self.name, "--data-dir", &self.directory];
+        arguments.extend(["--listen", &listen, "--peer-listen", &peer_listen]);
+        arguments.extend(["--dialect", &dialect]);
+        arguments.extend(self.flags.iter().map(String::as_str));
+        self.process = Some(stage.start(&self.directory, &arguments));
     }
 
     /// Kills it, as a crash would.

@@ -20,12 +20,4 @@ mod joining;
 mod routes;
 mod wire;
 
-use crate::dialect::{Place, Registration};
-
-pub(crate) const REGISTRATION: Registration = Registration {
-    name: "hraftd",
-    place: Place::OwnPort,
-    register: routes::register,
-    route_of: routes::route_of,
-    example: |url| format!(r#"curl -XPOST {url}/key -d '{{"user1": "batman"}}'"#),
-};
+pub(crate) use routes::REGISTRATION;

@@ -14,16 +14,25 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use remex_model::{Error, ErrorCode, Write};
 
 use super::{convert, error, joining};
+use crate::dialect::{Place, Registration};
 use crate::layers::{self, plain_json, plain_status};
 use crate::surface::Shared;
 use crate::traffic::Route;
+
+pub(crate) const REGISTRATION: Registration = Registration {
+    name: "hraftd",
+    place: Place::OwnPort,
+    register,
+    route_of,
+    example: |url| format!(r#"curl -XPOST {url}/key -d '{{"user1": "batman"}}'"#),
+};
 
 /// Longest body of `/join`, in bytes.
 const JOIN_BYTES_MAX: usize = 4 * 1024;
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Named {
     /// hraftd's keys.
     Key,
     /// hraftd's membership.
@@ -36,7 +45,7 @@ enum Place {
     JoinInDirectory,
 }
 
-impl Place {
+impl Named {
     /// Keys before the rest, and anywhere in the path, as huffleraft looks for them.
     fn of(path: &str) -> Option<Self> {
         match path {
@@ -52,31 +61,31 @@ impl Place {
 }
 
 /// Adds the routes of this dialect.
-pub(crate) fn register(router: Router, shared: &Arc<Shared>) -> Router {
+fn register(router: Router, shared: &Arc<Shared>) -> Router {
     router.merge(Router::new().fallback(answer).with_state(Arc::clone(shared)))
 }
 
 /// What a request to `path` is about.
-pub(crate) fn route_of(path: &str) -> Option<Route> {
-    Some(match Place::of(path)? {
-        Place::Key | Place::KeyInDirectory => Route::Key,
-        Place::Join | Place::JoinInDirectory => Route::Cluster,
-        Place::Status => Route::Node,
+fn route_of(path: &str) -> Option<Route> {
+    Some(match Named::of(path)? {
+        Named::Key | Named::KeyInDirectory => Route::Key,
+        Named::Join | Named::JoinInDirectory => Route::Cluster,
+        Named::Status => Route::Node,
     })
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (Parts { method, uri, .. }, body) = request.into_parts();
-    match Place::of(uri.path()) {
-        Some(Place::Key) => key(&shared, &method, &uri, body).await,
-        Some(Place::KeyInDirectory) => key_in_directory(&shared, &method, &uri, body).await,
-        Some(Place::Join) => join(&shared, &method, body).await,
-        Some(Place::JoinInDirectory) => join_in_directory(&shared, &method, body).await,
-        Some(Place::Status) if method == Method::GET => {
+    match Named::of(uri.path()) {
+        Some(Named::Key) => key(&shared, &method, &uri, body).await,
+        Some(Named::KeyInDirectory) => key_in_directory(&shared, &method, &uri, body).await,
+        Some(Named::Join) => join(&shared, &method, body).await,
+        Some(Named::JoinInDirectory) => join_in_directory(&shared, &method, body).await,
+        Some(Named::Status) if method == Method::GET => {
             let status = convert::status(shared.admin.node(), shared.admin.cluster());
             plain_json(StatusCode::OK, &status)
         }
-        Some(Place::Status) => other_method(&method, "GET"),
+        Some(Named::Status) => other_method(&method, "GET"),
         None => {
             let detail = format!("there is no `{}`", uri.path());
             error::failed(Error::new(ErrorCode::NotFound, detail).hint(
@@ -200,22 +209,22 @@ mod tests {
     #[test]
     fn a_directory_in_front_tells_the_two_systems_apart() {
         for (path, place) in [
-            ("/key", Some(Place::Key)),
-            ("/key/", Some(Place::Key)),
-            ("/key/join", Some(Place::Key)),
-            ("/join", Some(Place::Join)),
-            ("/status", Some(Place::Status)),
-            ("/raft1/key", Some(Place::KeyInDirectory)),
-            ("/raft1/key/k", Some(Place::KeyInDirectory)),
-            ("//tmp/raft1/key", Some(Place::KeyInDirectory)),
-            ("/keys/key", Some(Place::KeyInDirectory)),
-            ("/raft1/join", Some(Place::JoinInDirectory)),
-            ("/joins/key/k", Some(Place::KeyInDirectory)),
+            ("/key", Some(Named::Key)),
+            ("/key/", Some(Named::Key)),
+            ("/key/join", Some(Named::Key)),
+            ("/join", Some(Named::Join)),
+            ("/status", Some(Named::Status)),
+            ("/raft1/key", Some(Named::KeyInDirectory)),
+            ("/raft1/key/k", Some(Named::KeyInDirectory)),
+            ("//tmp/raft1/key", Some(Named::KeyInDirectory)),
+            ("/keys/key", Some(Named::KeyInDirectory)),
+            ("/raft1/join", Some(Named::JoinInDirectory)),
+            ("/joins/key/k", Some(Named::KeyInDirectory)),
             ("/raft1/status", None),
             ("/", None),
             ("/kv", None),
         ] {
-            assert_eq!(Place::of(path), place, "{path}");
+            assert_eq!(Named::of(path), place, "{path}");
         }
     }
 }

@@ -16,12 +16,4 @@ mod error;
 mod routes;
 mod wire;
 
-use crate::dialect::{Place, Registration};
-
-pub(crate) const REGISTRATION: Registration = Registration {
-    name: "raft-example",
-    place: Place::OwnPort,
-    register: routes::register,
-    route_of: routes::route_of,
-    example: |url| format!(r#"curl -X POST '{url}/set' -d '{{"key": "x", "value": "23"}}'"#),
-};
+pub(crate) use routes::REGISTRATION;

@@ -11,17 +11,26 @@ use http::{StatusCode, Uri};
 use remex_model::{Error, ErrorCode, Write};
 
 use super::{convert, error};
+use crate::dialect::{Place, Registration};
 use crate::layers::{self, plain_json, plain_status};
 use crate::surface::Shared;
 use crate::traffic::Route;
 
+pub(crate) const REGISTRATION: Registration = Registration {
+    name: "raft-example",
+    place: Place::OwnPort,
+    register,
+    route_of,
+    example: |url| format!(r#"curl -X POST '{url}/set' -d '{{"key": "x", "value": "23"}}'"#),
+};
+
 /// Adds the routes of this dialect.
-pub(crate) fn register(router: Router, shared: &Arc<Shared>) -> Router {
+fn register(router: Router, shared: &Arc<Shared>) -> Router {
     router.merge(Router::new().fallback(answer).with_state(Arc::clone(shared)))
 }
 
 /// What a request to `path` is about.
-pub(crate) fn route_of(path: &str) -> Option<Route> {
+fn route_of(path: &str) -> Option<Route> {
     match path {
         "/set" | "/get" | "/del" => Some(Route::Key),
         "/join" => Some(Route::Cluster),

@@ -16,14 +16,4 @@ mod error;
 mod routes;
 mod wire;
 
-use crate::dialect::{Place, Registration};
-use crate::traffic::Route;
-
-pub(crate) const REGISTRATION: Registration = Registration {
-    name: "raftexample",
-    place: Place::OwnPort,
-    register: routes::register,
-    // Whether a request is about a key or a node depends on its method, which is measured apart.
-    route_of: |_path| Some(Route::Key),
-    example: |url| format!("curl -L {url}/my-key -XPUT -d hello"),
-};
+pub(crate) use routes::REGISTRATION;

@@ -12,8 +12,19 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use remex_model::{Consistency, Error, ErrorCode, Limits, MemberRequest, MemberStep};
 
 use super::{convert, error};
+use crate::dialect::{Place, Registration};
 use crate::layers::{self, plain_status, shown, spoken};
 use crate::surface::Shared;
+use crate::traffic::Route;
+
+pub(crate) const REGISTRATION: Registration = Registration {
+    name: "raftexample",
+    place: Place::OwnPort,
+    register,
+    // Whether a request is about a key or a node depends on its method, which is measured apart.
+    route_of: |_path| Some(Route::Key),
+    example: |url| format!("curl -L {url}/my-key -XPUT -d hello"),
+};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -22,7 +33,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const URL_BYTES_MAX: usize = 1024;
 
 /// Adds the routes of this dialect.
-pub(crate) fn register(router: Router, shared: &Arc<Shared>) -> Router {
+fn register(router: Router, shared: &Arc<Shared>) -> Router {
     router.merge(Router::new().fallback(answer).with_state(Arc::clone(shared)))
 }
 

@@ -366,6 +366,7 @@ fn forms_that_contradict_each_other_are_usage_errors() {
         &["--dialect", "raftexample"],
         &["--client-port", "0"],
         &["--nodes", "0"],
+        &["--log-level", "loud"],
     ] {
         let ran = run(&[&["dev"], options].concat());
         assert_eq!(ran.code, Some(2), "{options:?}: {ran:?}");

@@ -15,7 +15,7 @@ use super::write;
 use crate::cli::Globals;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::settings::check_name;
+use crate::settings::{LogFilter, check_name};
 use crate::shell;
 
 /// Where data is kept if nobody says where, and nobody is left to remove it.
@@ -79,7 +79,7 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "DIR", conflicts_with = "keep")]
     write: Option<PathBuf>,
     /// What the nodes log: error, warn, info, debug, trace [default: info]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = log_level)]
     log_level: Option<String>,
 }
 
@@ -100,6 +100,10 @@ fn dialect(text: &str) -> Result<DialectPorts, String> {
 
 fn name_prefix(text: &str) -> Result<String, String> {
     check_name(&format!("{text}1")).map(|()| text.to_owned())
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    text.parse().map(|filter: LogFilter| filter.text)
 }
 
 impl Dev {

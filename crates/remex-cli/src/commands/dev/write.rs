@@ -114,7 +114,7 @@ data-dir = {data_dir}
 # the other nodes) and founds or joins the cluster of the others.
 cluster-file = {cluster_file}
 
-# The interfaces of other stores, each on a port of its own.
+# The interfaces of other stores, each on an address of its own of this machine.
 {dialects}
 
 # What is logged to standard error: error, warn, info, debug or trace.

@@ -17,8 +17,8 @@ use remex_model::{Error, ErrorCode, Key, KeyRange, Revision, Value};
 use remex_state::ChangePage;
 
 use super::{Entry, Store};
-use crate::door::NoPage;
 use crate::house::House;
+use crate::running::NoPage;
 
 /// Changes that are looked at before the state is let go: others write meanwhile.
 const PAGE_CHANGES: usize = 64;

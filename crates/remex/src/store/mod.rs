@@ -4,16 +4,10 @@
 //! data, votes, and serves its peers; the [`Store`] is how this program speaks with it. Any node
 //! takes any request: what only the leader can do is forwarded inside.
 //!
-//! # Rules
-//!
-//! - A `Store` is a handle: cloning it is cheap, and all clones mean the same node. The node is
-//!   stopped by the first [`Store::close`], for all of them; or, like a crash, when the last clone is
-//!   dropped. Nothing that was acknowledged is lost either way.
-//! - Every call ends: it has a deadline, set with [`Builder::timeout`] for all calls and with
-//!   [`Store::within`] for some. Only [`Changes::next`] waits for as long as it takes.
-//! - A write that fails says whether it may have been applied ([`crate::Error::effect`]).
-//! - Everything is per handle: no global state, no logger (events go to `tracing`, for whoever
-//!   listens), any number of stores in one process.
+//! Its rules stand on the crate's front page. A call becomes a request at the node's door, or at its
+//! port [`remex_model::Admin`], like that of any surface; this folder only gives them names, types and
+//! deadlines. Change events are the exception: they are read from the state by revision
+//! (`changes`).
 //!
 //! The parts: [`Builder`] opens; `handle` is the node's life; `read`, `write` and `batch` are data;
 //! `changes` is the stream of what was applied; `members` is who belongs to the cluster.

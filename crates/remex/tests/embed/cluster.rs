@@ -6,6 +6,29 @@ use remex::{Effect, ErrorCode, Fatal, MemberRole, OpenError};
 
 use super::{alone, builder, cluster, leader, text, until, until_voters, write_much};
 
+/// A node has one port, so that the next one is free for another node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h2_nodes_may_have_neighboring_ports() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tries = 0;
+    let (n1, n2) = loop {
+        let (one, two) = (folder.path().join(format!("a{tries}")), folder.path().join("b"));
+        let n1 = builder(&one).name("n1").open().await.unwrap();
+        let next = n1.peer_address().port().saturating_add(1);
+        let n2 = builder(&two).name("n2").listen(format!("127.0.0.1:{next}")).wait().open().await;
+        match n2 {
+            Ok(n2) => break (n1, n2),
+            Err(OpenError::Listen { .. }) if tries < 100 => tries += 1,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    n1.join(n2.peer_address().to_string()).await.unwrap();
+    n2.put("k", "1").await.unwrap();
+    assert_eq!(text(n1.get("k").await.unwrap()).as_deref(), Some("1"));
+    n2.close().await.unwrap();
+    n1.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h3_every_node_takes_every_request() {
     let folder = tempfile::tempdir().unwrap();

@@ -22,6 +22,7 @@ mod raft;
 mod raft_example;
 mod raftexample;
 mod speaker;
+mod tailfeather;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use http::request::Parts;
 use http::StatusCode;
+use http::request::Parts;
 use remex_model::{
     Command, Error, ErrorCode, Key, MemberRequest, MemberStep, NodeRole, Outcome, Test, Value,
     Write,
@@ -42,8 +42,10 @@ pub(crate) const UNESCAPED: &[u8] = b"GET /tailfeather/";
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
 
 fn register(router: Router, shared: &Arc<Shared>) -> Router {
-    let routes =
-        Router::new().route("/tailfeather/{*rest}", any(answer)).with_state(Arc::clone(shared));
+    let routes = Router::new()
+        .route("/tailfeather/", any(answer))
+        .route("/tailfeather/{*rest}", any(answer))
+        .with_state(Arc::clone(shared));
     router.merge(routes)
 }
 

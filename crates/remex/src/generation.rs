@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use crate::background::{Background, Work};
 use crate::checkpoints::Checkpoints;
 use crate::cluster::Cluster;
-use crate::door::Running;
 use crate::driver::{Driver, Outboxes, Replies};
 use crate::ending::Ending;
 use crate::flush::Flush;
@@ -26,6 +25,7 @@ use crate::parts::{self, Parts, Unopened, Whose};
 use crate::peer::form::Founded;
 use crate::peer::links;
 use crate::recollection::Recollection;
+use crate::running::Running;
 use crate::snapshots::{Fetcher, Outgoing};
 use crate::{Fatal, OpenError, random};
 

@@ -40,6 +40,7 @@ mod places;
 mod random;
 mod recollection;
 mod repair;
+mod running;
 mod snapshots;
 mod space;
 mod store;

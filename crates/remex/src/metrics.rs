@@ -10,9 +10,9 @@ use remex_model::{Metric, MetricKind, MetricValue, NodeId, Series};
 
 use crate::board::Snapshot;
 use crate::cluster::VERSION;
-use crate::door::Running;
 use crate::house::House;
 use crate::meters::{Meters, REPAIRS};
+use crate::running::Running;
 
 /// Everything that the node measures.
 pub(crate) fn collect(house: &House) -> Vec<Metric> {

@@ -13,10 +13,10 @@ use remex_model::{
 
 use crate::board::{Snapshot, Stage};
 use crate::cluster::{Cluster, VERSION};
-use crate::door::Running;
 use crate::house::House;
 use crate::members::{Changed, Steward};
 use crate::metrics;
+use crate::running::Running;
 use crate::snapshots::Unavailable;
 
 /// A connected peer that was heard of within this time counts as reachable.

@@ -260,10 +260,11 @@ fn moved(part: Part, old: &Path, new: &Path, record: &Record, past: Past) -> Res
         return Ok(());
     }
     let (old, new, setting) = (old.display(), new.display(), part.setting());
+    // Not `mv`: between file systems it would remove the one before the other is durable.
     Err(OpenError::Identity(format!(
         "{setting} is {new}, but this node's {name} is in {old}. Leave {setting} out; or move the \
-         {name} while the node is stopped, with `mkdir -p {new} && cp {old}/owner {new}/ && \
-         mv {old}/{name} {new}/`, and start it with {setting} {new} again"
+         {name} while the node is stopped, with `mkdir -p {new} && cp -a {old}/owner {old}/{name} \
+         {new}/ && sync && rm -r {old}/{name}`, and start it with {setting} {new} again"
     )))
 }
 

@@ -75,7 +75,7 @@ fn another_folder_is_refused_until_the_part_is_moved_there() {
     scene.lived("old");
     let (old, new) = (scene.path("old"), scene.path("new"));
     let error = scene.open(&scene.log_in("new")).unwrap_err();
-    for want in [old.to_str().unwrap(), new.to_str().unwrap(), "--log-dir", "mv "] {
+    for want in [old.to_str().unwrap(), new.to_str().unwrap(), "--log-dir", "cp -a "] {
         assert!(error.contains(want), "{error}");
     }
     assert!(!new.exists(), "a refused start leaves nothing behind");

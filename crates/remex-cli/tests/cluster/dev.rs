@@ -6,7 +6,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use remex_testkit::cluster::{Logs, PATIENCE, Process, Signal, ports};
@@ -405,6 +405,8 @@ fn fake_tmux(directory: &TempDir, code: u8) -> String {
 fn with_path(path: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let mut command = Command::new(binary());
     command.args(arguments).env("PATH", path).envs(variables.iter().copied());
+    // The tests themselves may run in a session.
+    command.env_remove("TMUX").stdin(Stdio::null());
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }

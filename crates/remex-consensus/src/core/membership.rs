@@ -22,7 +22,9 @@
 //! not need its vote any more then, not even after a crash of all of them: of two voters of which
 //! one leaves, the other one is never elected again unless it knows that it is alone. So a node
 //! applies the leaving entry, and a leader lets anybody hear that it is committed, only when it has
-//! synced that it is ([`Parting`]).
+//! synced that it is ([`Parting`]). A leader that leaves itself (it can have been elected with the
+//! leaving entry in its log) does neither: it hands over, and goes when one that stays tells it. One
+//! voter leaves at a time, so nobody else can be told by it and go.
 
 use std::sync::Arc;
 
@@ -47,8 +49,11 @@ const NOBODY: ProposalId = ProposalId { session: 0, sequence: 0 };
 #[derive(Debug, Default)]
 pub(super) struct Parting {
     pub(super) entries: Vec<eraftpb::Entry>,
-    /// The write that they wait for.
-    pub(super) number: u64,
+    /// The write that they wait for, once there is one.
+    pub(super) write: Option<u64>,
+    /// Whether they wait, before that, for another leader to say that they are committed: this node
+    /// leaves, and it led when it learned it.
+    pub(super) untold: bool,
     /// Up to here it was synced when this run began.
     pub(super) known: u64,
 }
@@ -129,14 +134,29 @@ impl Core {
     /// also if its predecessor began the change. One that is leaving itself hands over instead: it
     /// could not see to it that those who stay know that it is not needed any more.
     pub(super) fn leave_joint(&mut self) {
-        if !self.leads() || !self.membership.is_joint() || self.raft.raft.has_pending_conf() {
+        if !self.leads() || !self.membership.is_joint() {
             return;
         }
         if self.membership.get(self.id()).is_some_and(|(_, part)| part.votes()) {
-            // If the log takes no proposals, it is tried again at the next event.
-            drop(self.propose_change(NOBODY, &[], true));
+            if !self.raft.raft.has_pending_conf() {
+                // If the log takes no proposals, it is tried again at the next event.
+                drop(self.propose_change(NOBODY, &[], true));
+            }
         } else if self.raft.raft.lead_transferee.is_none() {
             self.transfer(None);
+        }
+    }
+
+    /// Whether this node will be gone once the joint membership is left.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.membership.get(self.id()).is_some_and(|(_, part)| part == Part::Leaving)
+    }
+
+    /// Another leader says up to where entries are committed.
+    pub(super) fn told(&mut self, commit: u64) {
+        let parting = &mut self.parting;
+        if parting.untold && parting.entries.first().is_some_and(|entry| entry.index <= commit) {
+            parting.untold = false;
         }
     }
 

@@ -47,7 +47,7 @@ impl Core {
         let number = ready.number();
         let committed = ready.take_committed_entries();
         self.apply_or_park(committed, parting, number, effects);
-        let must_sync = ready.must_sync() || parting.is_some();
+        let must_sync = ready.must_sync() || self.parting.write == Some(number);
         let entries = ready.take_entries();
         messages.extend(ready.take_persisted_messages());
         let hard_state = ready.hs().cloned();
@@ -95,11 +95,18 @@ impl Core {
             }
             self.latest_hard_state = state;
         }
-        if !must_sync || self.latest_hard_state == self.written_hard_state {
+        let mut state = self.latest_hard_state.clone();
+        if self.parting.untold
+            && let Some(first) = self.parting.entries.first()
+        {
+            // A restart must not take it for known.
+            state.commit = state.commit.min(first.index - 1);
+        }
+        if !must_sync || state == self.written_hard_state {
             return None;
         }
-        self.written_hard_state = self.latest_hard_state.clone();
-        Some(HardState::from_raft(&self.latest_hard_state))
+        self.written_hard_state = state;
+        Some(HardState::from_raft(&self.written_hard_state))
     }
 
     /// Sends those of a follower's messages that promise nothing about the log: an answer to a
@@ -138,7 +145,8 @@ impl Core {
                 self.send_raft(message, effects);
             }
         }
-        if self.parting.number <= number {
+        if self.parting.write.is_some_and(|write| write <= number) {
+            self.parting.write = None;
             let parted = std::mem::take(&mut self.parting.entries);
             self.apply(parted, effects);
         }
@@ -163,9 +171,13 @@ impl Core {
             self.parting.entries.append(&mut committed);
         } else if let Some(at) = parting {
             self.parting.entries = committed.split_off(at);
+            // Those before may be what makes it leave.
+            self.apply(std::mem::take(&mut committed), effects);
+            self.parting.untold = self.leads() && self.is_leaving();
         }
-        if parting.is_some() {
-            self.parting.number = number;
+        let waiting = !self.parting.entries.is_empty() && !self.parting.untold;
+        if waiting && (parting.is_some() || self.parting.write.is_none()) {
+            self.parting.write = Some(number);
         }
         self.apply(committed, effects);
     }

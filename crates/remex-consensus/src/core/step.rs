@@ -112,6 +112,11 @@ impl Core {
             }
         }
         self.contacts.heard(from);
+        if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgHeartbeat)
+            && message.term >= self.raft.raft.term
+        {
+            self.told(message.commit);
+        }
         match message.get_msg_type() {
             MessageType::MsgSnapshot => self.snapshot_offered(from, message, effects),
             MessageType::MsgHeartbeat => self.heartbeat(message),

@@ -484,3 +484,42 @@ fn a_leader_that_is_removed_all_the_same_hands_over_in_the_middle() {
     assert_eq!(cluster.leader(), stays);
     assert_eq!(cluster.parts(stays), voters(&[stays]));
 }
+
+/// Found by the simulator (seed 99208): a leader that was leaving had the leaving entry in its log,
+/// led again, committed it and went, before the only one that stays had written down that it is
+/// alone. Whenever that one crashes: it leads alone, or the other one is still there to elect it.
+#[test]
+fn a_leader_that_leaves_goes_only_when_who_stays_has_told_it() {
+    for synced in 0..8 {
+        let mut cluster = Cluster::new(2);
+        let stays = cluster.leader();
+        let goes = cluster.follower(stays);
+        cluster.slow = vec![NodeId(stays)];
+        assert_eq!(cluster.change(stays, vec![MemberChange::Remove(NodeId(goes))]), None);
+        cluster.sync(stays);
+        cluster.cut = vec![NodeId(stays)];
+        cluster.tick(40);
+        cluster.cut.clear();
+        while cluster.node(goes).core.leadership().role != Role::Leader {
+            cluster.handle(goes, Event::Tick);
+            cluster.sync(stays);
+        }
+        let commit = cluster.node(goes).core.commit();
+        while cluster.node(goes).core.commit() == commit {
+            cluster.sync(stays);
+        }
+        assert!(!cluster.node(goes).removed);
+        for _ in 0..synced {
+            cluster.tick(1);
+            cluster.sync(stays);
+        }
+        cluster.slow.clear();
+        if synced % 2 == 0 {
+            cluster.restart(goes);
+        }
+        cluster.restart(stays);
+        cluster.tick(100);
+        assert_eq!(cluster.leader(), stays, "after {synced} writes");
+        assert_eq!(cluster.parts(stays), voters(&[stays]), "after {synced} writes");
+    }
+}

@@ -182,6 +182,21 @@ fn r6_delete_removes_a_node_which_ends_by_itself() {
     assert_eq!(reply.status, 204, "it is gone already: {}", reply.text());
 }
 
+/// Whoever leads: it hands leadership over first, answers, and ends.
+#[test]
+fn r6_a_node_can_be_told_to_remove_itself() {
+    let mut stage = Stage::new();
+    let nodes = Speaker::three(&mut stage, DIALECT);
+    for number in ["1", "2"] {
+        let node = &nodes[number.parse::<usize>().unwrap() - 1];
+        let reply = ask(node.dialect, "DELETE", &format!("/{number}"), "");
+        assert_eq!(reply.status, 204, "{number}: {}", reply.text());
+        assert_eq!(node.wait_exit(&mut stage), Some(REMOVED), "{number}");
+    }
+    nodes[2].wait_voters(&["3"]);
+    assert_eq!(ask(nodes[2].dialect, "PUT", "/my-key", "hello").status, 204);
+}
+
 #[test]
 fn r6_what_is_no_node_or_the_last_one_is_failed_on_delete() {
     let mut stage = Stage::new();

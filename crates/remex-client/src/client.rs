@@ -201,10 +201,19 @@ impl Client {
     }
 
     async fn attempt(&self, pool: &Pool, call: &Call, limit: Instant) -> Result<Answer, Error> {
+        judge(call, &pool.endpoint, self.exchange(pool, call, limit).await?)
+    }
+
+    /// Sends a call once, to the first endpoint, and reads its answer, whatever its status.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Answer, Error> {
+        let pool = &self.shared.pools[0];
+        self.exchange(pool, call, Instant::now() + self.shared.options.timeout).await
+    }
+
+    async fn exchange(&self, pool: &Pool, call: &Call, limit: Instant) -> Result<Answer, Error> {
         let request = request(&pool.endpoint, call)?;
         let exchange = pool.exchange(request, self.shared.options.connect_timeout);
-        let answer = self.before(limit, pool, call, exchange).await?;
-        judge(call, &pool.endpoint, answer)
+        self.before(limit, pool, call, exchange).await
     }
 
     /// Waits for a part of an exchange, and names what went wrong with it.

@@ -30,6 +30,8 @@
 //! # }
 //! ```
 //!
+//! [`tailfeather`] holds a small client of another API that Remex serves.
+//!
 //! What is missing: TLS, authentication, watches, leases, transactions. They come with the
 //! server's side of them.
 
@@ -48,6 +50,7 @@ mod pool;
 mod put;
 mod retry;
 mod snapshot;
+pub mod tailfeather;
 
 pub use answer::Answer;
 pub use batch::{Batch, BatchResult};

@@ -13,9 +13,19 @@ use crate::layers;
 /// What the dialect says when nobody leads.
 const NO_LEADER: &str = "No current leader, try again later";
 
+/// The status of an error. Below 500 nothing has happened: that is what clients take it for.
+fn status(error: &Error) -> StatusCode {
+    match status_of(error.code) {
+        refused if refused.is_client_error() && error.effect == Effect::Unknown => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        status => status,
+    }
+}
+
 /// The status of a code. Broken limits are 400 here, and a node that cannot lead a request to a
 /// leader says 412.
-fn status(code: ErrorCode) -> StatusCode {
+fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadRequest
         | ErrorCode::InvalidKey
@@ -55,7 +65,7 @@ fn passes(status: StatusCode) -> bool {
 
 /// The answer that tells of an error.
 pub(crate) fn answer(error: Error) -> Response {
-    let status = status(error.code);
+    let status = status(&error);
     let text = text(&error);
     let mut response = convert::reply(status, &ErrorBody { error: &text });
     if error.retry != Retry::Never || passes(status) {
@@ -86,4 +96,19 @@ pub(crate) fn other_method(allow: &'static str) -> Response {
     let mut response = answer(error);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t18_what_may_have_happened_is_not_told_as_refused() {
+        let error = Error::new(ErrorCode::NoLeader, "leadership has moved");
+        assert_eq!(status(&error), StatusCode::PRECONDITION_FAILED);
+        assert_eq!(text(&error), NO_LEADER);
+        let error = error.effect_unknown();
+        assert_eq!(status(&error), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(text(&error).contains("may still have happened"));
+    }
 }

@@ -51,7 +51,10 @@ pub fn check(root: &Path) -> anyhow::Result<()> {
         compare(&fs::read_to_string(&plain)?, &fs::read_to_string(&chart)?)?;
         say("the chart renders to the plain manifests: ok")?;
     }
-    for rendered in [plain, chart, variant].into_iter().filter(|path| path.exists()) {
+    let extra = ["backup.yaml", "restore.yaml"];
+    let extra = extra.map(|file| root.join("deploy/kubernetes/extra").join(file));
+    let all = [plain, chart, variant].into_iter().chain(extra);
+    for rendered in all.filter(|path| path.exists()) {
         let path = rendered.display().to_string();
         tool(root, "kubeconform", &["-strict", &path])?;
         tool(root, "kubernetes-validate", &["--strict", "--quiet", &path])?;

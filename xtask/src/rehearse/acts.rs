@@ -81,6 +81,20 @@ fn all(cluster: &mut Cluster, acknowledged: &mut BTreeSet<String>) -> anyhow::Re
     let settled = cluster.settle(&[0, 1, 2])?;
     say(&format!("  settled after {:.1} s", settled.as_secs_f32()))?;
     check_data(cluster, acknowledged, &[0, 1, 2])?;
+    heading("everything is lost but a backup")?;
+    let settled = restore(cluster)?;
+    say(&format!("  settled after {:.1} s", settled.as_secs_f32()))?;
+    check_data(cluster, acknowledged, &[0, 1, 2])?;
+    heading("a new cluster of five at once")?;
+    for pod in 0..3 {
+        cluster.kill(pod)?;
+        cluster.lose_volume(pod)?;
+    }
+    // Those of the pods that were removed.
+    [3, 4].into_iter().try_for_each(|pod| cluster.lose_volume(pod))?;
+    (0..5).try_for_each(|pod| cluster.start(pod))?;
+    let settled = cluster.settle(&[0, 1, 2, 3, 4])?;
+    say(&format!("  settled after {:.1} s", settled.as_secs_f32()))?;
     heading("all is well")?;
     say(&format!("  {} acknowledged writes, all of them there", acknowledged.len()))
 }
@@ -169,6 +183,18 @@ fn shrink(cluster: &mut Cluster) -> anyhow::Result<()> {
         ensure!(code == Some(REMOVED), "{} came back: {code:?}", cluster.pod_name(pod));
     }
     Ok(())
+}
+
+/// What docs/deploy/kubernetes.md says under "Restore".
+fn restore(cluster: &mut Cluster) -> anyhow::Result<Duration> {
+    let backup = cluster.back_up(1)?;
+    for pod in 0..3 {
+        cluster.kill(pod)?;
+        cluster.lose_volume(pod)?;
+    }
+    cluster.restore(0, &backup)?;
+    (0..3).try_for_each(|pod| cluster.start(pod))?;
+    cluster.settle(&[0, 1, 2])
 }
 
 fn roll(cluster: &mut Cluster) -> anyhow::Result<()> {

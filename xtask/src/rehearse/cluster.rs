@@ -60,7 +60,7 @@ impl Cluster {
         let mut network = Network::build()?;
         let names = Names::start(Network::name_server())?;
         let image = folder.join("image");
-        let image = Image::build(image, program, manifest.user, &manifest.data_dir, NAMESPACE)?;
+        let image = Image::build(image, program, manifest.user, &manifest.volume_path, NAMESPACE)?;
         network.connect(CLIENT)?;
         let endpoints = Endpoints::default();
         let (names_too, endpoints_too) = (names.clone(), Arc::clone(&endpoints));
@@ -220,16 +220,38 @@ impl Cluster {
 
     /// Asks as a client; what came on standard output, whatever the exit code.
     pub(super) fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.image.ask(CLIENT, arguments)?;
+        let output = self.image.ask(CLIENT, None, arguments)?;
         Ok(String::from_utf8(output.stdout)?)
     }
 
     /// Runs a command as a client that must succeed.
     pub(super) fn must(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.image.ask(CLIENT, arguments)?;
+        let output = self.image.ask(CLIENT, None, arguments)?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "remex {}: {said}", arguments.join(" "));
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Fetches a backup through a pod.
+    pub(super) fn back_up(&self, pod: u64) -> anyhow::Result<Vec<u8>> {
+        let arguments = ["snapshot", "save", "-", "-e", &self.url(pod)];
+        let output = self.image.ask(CLIENT, None, &arguments)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(output.stdout)
+    }
+
+    /// Makes a new volume for a pod that does not run, and restores a backup into it.
+    pub(super) fn restore(&self, pod: u64, backup: &[u8]) -> anyhow::Result<()> {
+        let (volume, name) = (self.volume(pod), self.pod_name(pod));
+        self.image.make_volume(&volume)?;
+        fs::write(volume.join("FILE"), backup)?;
+        let file = format!("{}/FILE", self.manifest.volume_path);
+        let environment = self.manifest.environment(&name, NAMESPACE);
+        let data_dir = environment.get("REMEX_DATA_DIR").context("no data directory")?;
+        let arguments = ["snapshot", "restore", &file, "--data-dir", data_dir, "--name", &name];
+        let output = self.image.ask(CLIENT, Some(&volume), &arguments)?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// The last lines that each pod has logged.

@@ -24,7 +24,7 @@ pub struct Manifest {
     /// User and group of the process.
     pub user: u64,
     /// Where the volume is mounted.
-    pub data_dir: String,
+    pub volume_path: String,
     /// Arguments of the program.
     pub arguments: Vec<String>,
     env: Vec<(String, Source)>,
@@ -75,7 +75,7 @@ impl Manifest {
             grace_s: number(&pod["terminationGracePeriodSeconds"], "grace period")?,
             min_ready_s: number(&spec["minReadySeconds"], "minReadySeconds")?,
             user: number(&pod["securityContext"]["runAsUser"], "runAsUser")?,
-            data_dir: string(&mount["mountPath"], "mountPath")?,
+            volume_path: string(&mount["mountPath"], "mountPath")?,
             arguments: arguments.map(|text| string(text, "args")).collect::<Result<_, _>>()?,
             env: env.collect::<Result<_, _>>()?,
         })
@@ -143,6 +143,8 @@ mod tests {
         assert_eq!(join.len().to_string(), first["REMEX_EXPECT"], "two halves cannot found two");
         assert_eq!(manifest.replicas.to_string(), first["REMEX_EXPECT"]);
         assert!(first.values().all(|value| !value.contains("$(")), "{first:?}");
+        let data_dir = first["REMEX_DATA_DIR"].strip_prefix(&manifest.volume_path).unwrap();
+        assert!(data_dir.len() > 1, "a volume may hold a lost+found, so it is a folder in it");
         assert!(manifest.pre_stop_s + 10 < manifest.grace_s, "SIGKILL would come first");
     }
 }

@@ -31,7 +31,7 @@ exec setpriv --no-new-privs chroot --userspec="$user:$user" --groups= "$root" "$
 pub(super) struct Image {
     root: PathBuf,
     user: u64,
-    data_dir: String,
+    volume_path: String,
 }
 
 impl Image {
@@ -41,10 +41,10 @@ impl Image {
         root: PathBuf,
         program: &Path,
         user: u64,
-        data_dir: &str,
+        volume_path: &str,
         namespace: &str,
     ) -> anyhow::Result<Self> {
-        for folder in ["usr/local/bin", "etc", "proc", "dev", data_dir.trim_start_matches('/')] {
+        for folder in ["usr/local/bin", "etc", "proc", "dev", volume_path.trim_start_matches('/')] {
             fs::create_dir_all(root.join(folder))?;
         }
         fs::copy(program, root.join(PROGRAM)).context("copying the program")?;
@@ -68,13 +68,15 @@ impl Image {
         ] {
             fs::write(root.join(file), text)?;
         }
-        Ok(Self { root, user, data_dir: data_dir.to_owned() })
+        Ok(Self { root, user, volume_path: volume_path.to_owned() })
     }
 
-    /// A volume as Kubernetes hands it over: empty, and writable for the group of the pod.
+    /// A volume as Kubernetes hands it over: writable for the group of the pod, and empty but for
+    /// what a new file system holds.
     pub(super) fn make_volume(&self, volume: &Path) -> anyhow::Result<()> {
         use std::os::unix::fs::{PermissionsExt, chown};
-        fs::create_dir_all(volume)?;
+        fs::create_dir_all(volume.join("lost+found"))?;
+        fs::set_permissions(volume.join("lost+found"), fs::Permissions::from_mode(0o700))?;
         chown(volume, Some(0), Some(u32::try_from(self.user)?))?;
         fs::set_permissions(volume, fs::Permissions::from_mode(0o2775))?;
         Ok(())
@@ -83,7 +85,7 @@ impl Image {
     fn command(&self, namespace: &str, volume: Option<&Path>, arguments: &[String]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, "unshare", "--mount", "sh", "-euc", ENTER, "sh"]);
-        command.arg(&self.root).arg(volume.unwrap_or(Path::new(""))).arg(&self.data_dir);
+        command.arg(&self.root).arg(volume.unwrap_or(Path::new(""))).arg(&self.volume_path);
         command.arg(self.user.to_string()).arg(format!("/{PROGRAM}")).args(arguments);
         // Mount and ip are found through PATH; Kubernetes sets it for containers, too.
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
@@ -105,9 +107,14 @@ impl Image {
         command.spawn().context("starting a pod")
     }
 
-    /// Runs the program as a client, without a volume.
-    pub(super) fn ask(&self, namespace: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+    /// Runs the program as a client, to its end, with or without a volume.
+    pub(super) fn ask(
+        &self,
+        namespace: &str,
+        volume: Option<&Path>,
+        arguments: &[&str],
+    ) -> anyhow::Result<Output> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        self.command(namespace, None, &arguments).output().context("starting a client")
+        self.command(namespace, volume, &arguments).output().context("starting a client")
     }
 }

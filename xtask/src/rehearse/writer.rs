@@ -43,7 +43,7 @@ impl Writer {
                 let key = format!("{prefix}/{}", written.acknowledged.len() + written.failed.len());
                 let begun = Instant::now();
                 let output =
-                    image.ask(CLIENT, &["put", &key, "x", "-e", &url, "--timeout", "20s"])?;
+                    image.ask(CLIENT, None, &["put", &key, "x", "-e", &url, "--timeout", "20s"])?;
                 written.longest = written.longest.max(begun.elapsed());
                 if output.status.success() {
                     written.acknowledged.push(key);

@@ -23,8 +23,8 @@
 //! one leaves, the other one is never elected again unless it knows that it is alone. So a node
 //! applies the leaving entry, and a leader lets anybody hear that it is committed, only when it has
 //! synced that it is ([`Parting`]). A leader that leaves itself (it can have been elected with the
-//! leaving entry in its log) does neither: it hands over, and goes when one that stays tells it. One
-//! voter leaves at a time, so nobody else can be told by it and go.
+//! leaving entry in its log) does neither: it keeps to itself that it is committed, hands over, and
+//! goes when one that stays tells it.
 
 use std::sync::Arc;
 
@@ -152,11 +152,15 @@ impl Core {
         self.membership.get(self.id()).is_some_and(|(_, part)| part == Part::Leaving)
     }
 
+    /// The first of the entries whose commitment this node keeps to itself.
+    pub(super) fn untold(&self) -> Option<u64> {
+        self.parting.entries.first().filter(|_| self.parting.untold).map(|entry| entry.index)
+    }
+
     /// Another leader says up to where entries are committed.
     pub(super) fn told(&mut self, commit: u64) {
-        let parting = &mut self.parting;
-        if parting.untold && parting.entries.first().is_some_and(|entry| entry.index <= commit) {
-            parting.untold = false;
+        if self.untold().is_some_and(|first| first <= commit) {
+            self.parting.untold = false;
         }
     }
 

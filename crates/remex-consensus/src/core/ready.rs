@@ -96,11 +96,9 @@ impl Core {
             self.latest_hard_state = state;
         }
         let mut state = self.latest_hard_state.clone();
-        if self.parting.untold
-            && let Some(first) = self.parting.entries.first()
-        {
+        if let Some(first) = self.untold() {
             // A restart must not take it for known.
-            state.commit = state.commit.min(first.index - 1);
+            state.commit = state.commit.min(first - 1);
         }
         if !must_sync || state == self.written_hard_state {
             return None;
@@ -182,7 +180,10 @@ impl Core {
         self.apply(committed, effects);
     }
 
-    fn send_raft(&mut self, message: eraftpb::Message, effects: &mut Vec<Effect>) {
+    fn send_raft(&mut self, mut message: eraftpb::Message, effects: &mut Vec<Effect>) {
+        if let Some(first) = self.untold() {
+            message.commit = message.commit.min(first - 1);
+        }
         let to = Message::raft_target(&message);
         self.send(to, Message::Raft(RaftMessage(message)), effects);
     }

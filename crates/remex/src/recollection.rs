@@ -96,7 +96,11 @@ mod tests {
             client_url: String::new(),
             promote: true,
         };
-        let membership = Arc::new(Membership::founded([member(1), member(2)]));
+        let mut membership = Membership::founded([member(1), member(2)]);
+        // Nobody is there yet who could be asked.
+        let awaited = Member { incarnation: Incarnation(0), ..member(3) };
+        membership.apply(&[remex_model::MemberChange::Add(awaited)]).unwrap();
+        let membership = Arc::new(membership);
         let known = Recollection { membership, marks: Marks::default() };
         known.write(&directory).unwrap();
         assert_eq!(Recollection::read(&directory), known);

@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn an_awaited_member_is_no_peer_until_its_node_is_one() {
+        let cluster = cluster(Marks::default());
+        let mut membership = members(&[1, 2, 3]);
+        let awaited = Member { incarnation: Incarnation(0), name: "n4".to_owned(), ..member(40) };
+        membership.apply(&[MemberChange::Add(awaited.clone())]).unwrap();
+        cluster.update(&membership);
+        assert_eq!(cluster.peers().keys().map(|id| id.get()).collect::<Vec<_>>(), [2, 3]);
+        // Nobody can speak for it.
+        let impostor = Hello { node: awaited, ..hello(4) };
+        assert_eq!(refused(&cluster, &impostor).code, RefusalCode::NotAMember);
+        membership.apply(&[MemberChange::Add(member(4))]).unwrap();
+        cluster.update(&membership);
+        assert_eq!(cluster.admit(&hello(4)).unwrap().id, NodeId(4));
+    }
+
+    #[test]
     fn a_removed_member_is_told_so() {
         let cluster = cluster(Marks::default());
         let mut membership = members(&[1, 2, 3]);

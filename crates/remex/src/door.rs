@@ -156,25 +156,38 @@ impl Door {
         let repeatable = command.request_key.is_some();
         let command = command.to_bytes();
         let _reservation = self.reserve(command.len())?;
+        // What is known of earlier proposals. Parts that ended with one may have applied it, whatever
+        // keeps it from being proposed again.
+        let mut earlier = Effect::None;
+        let blame = |mut error: Error, earlier| {
+            if earlier == Effect::Unknown {
+                error.effect = earlier;
+            }
+            error
+        };
         loop {
-            let running = self.wait_running(context).await?;
+            let running =
+                self.wait_running(context).await.map_err(|error| blame(error, earlier))?;
             let board = &running.board;
             if needs_room && (board.no_space() || !board.take_room(ROOM_FACTOR * command.len())) {
-                return Err(no_space(&running));
+                return Err(blame(no_space(&running), earlier));
             }
             let (reply, replied) = oneshot::channel();
-            let (ttl_ticks, begun) = (running.ttl_ticks(context)?, Instant::now());
+            let ttl_ticks = running.ttl_ticks(context).map_err(|error| blame(error, earlier))?;
+            let begun = Instant::now();
             running.inbox.push(Input::Write { command: command.clone(), ttl_ticks, reply });
             let outcome = running.wait(context, replied, Effect::Unknown).await;
             match outcome {
-                Err(Unanswered::Ended) if repeatable && !self.is_draining() => {}
+                Err(Unanswered::Ended) if repeatable && !self.is_draining() => {
+                    earlier = Effect::Unknown;
+                }
                 Ok(outcome) => {
                     self.meters.commit.note(begun.elapsed());
                     return Ok(outcome);
                 }
                 Err(unanswered) => {
                     self.meters.proposals_failed.add();
-                    return Err(unanswered.error(Effect::Unknown));
+                    return Err(blame(unanswered.error(Effect::Unknown), earlier));
                 }
             }
         }

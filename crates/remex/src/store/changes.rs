@@ -9,6 +9,7 @@
 //! that follow only some keys then look at the names of what was written and sleep again.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,6 @@ pub struct Changed {
 }
 
 /// What was applied, revision by revision, in order, none skipped. See [`Store::changes`].
-#[derive(Debug)]
 pub struct Changes {
     house: Arc<House>,
     range: KeyRange,
@@ -188,6 +188,16 @@ impl Changes {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Changes")
+            .field("range", &self.range)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,14 @@
 //! The handle and the node's life.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use remex_model::{
-    Admin, ClusterView, Consistency, Context, Error, NodeInfo, NodeRole, NodeStatus, Operation,
-    Request, Response, Revision, Service,
+    Admin, ClusterView, Consistency, Context, Error, Metric, NodeInfo, NodeRole, NodeStatus,
+    Operation, Request, Response, Revision, Service,
 };
 use tokio::sync::watch;
 
@@ -42,7 +43,6 @@ pub struct Store {
 }
 
 /// What all clones of a handle share. Dropping it drops the node.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) house: Arc<House>,
     pub(super) admin: Arc<dyn Admin>,
@@ -51,6 +51,16 @@ pub(super) struct Shared {
     node: Mutex<Option<Node>>,
     /// How it ended, once it was closed.
     closed: watch::Sender<Option<Result<(), Fatal>>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Shared")
+            .field("directory", &self.house.config.data_dir)
+            .field("peer_address", &self.peer_address)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a node says of itself and of its cluster, at one moment.
@@ -127,6 +137,13 @@ impl Store {
     pub fn status(&self) -> Status {
         let admin = &self.shared.admin;
         Status { node: admin.node(), state: admin.status(), cluster: admin.cluster() }
+    }
+
+    /// What the node measures, for a program's own monitoring. `docs/metrics.md` lists the names, which
+    /// never change meaning.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.shared.admin.metrics()
     }
 
     /// Waits until the node is part of a cluster that has a leader, and sees everything that was

@@ -1,5 +1,6 @@
 //! The stream of changes.
 
+use remex::model::{MetricValue, Series};
 use remex::{Batch, Change, Changed, Changes, ErrorCode, Revision, Store};
 
 use super::{PATIENCE, alone, builder, cluster, leader, write_much};
@@ -223,12 +224,66 @@ async fn changes_go_on_across_the_installation_of_a_snapshot() {
         let revisions: Vec<_> = seen.iter().map(|changed| changed.revision.get()).collect();
         assert_eq!(revisions, (2..=last + 1).collect::<Vec<_>>(), "each once, in order");
         assert_eq!(seen[0].changes[0].key().as_text(), Some("first"));
-        let installed = store.status().state.log.first_index.get() > 2;
-        assert!(installed, "it came by a snapshot");
+        assert!(counted(store, "remex_snapshots_installed_total") >= 1.0, "it came by a snapshot");
     }
     for store in [n3, n2, n1] {
         store.close().await.unwrap();
     }
+}
+
+/// The reader finds the damage: what it wants lies on a disk that has lost it. The node gets its state
+/// from the others, and the reader what it wanted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_go_on_across_a_repair() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = cluster(folder.path(), 3).await;
+    stores[0].put("first", "1").await.unwrap();
+    write_much(&stores[0]).await;
+    let damaged = (leader(&stores).await + 1) % 3;
+    // What is still in memory is on its disk then.
+    let (name, address) = (format!("n{}", damaged + 1), stores[damaged].peer_address().to_string());
+    stores[damaged].close().await.unwrap();
+    let directory = folder.path().join(&name);
+    rot(&directory.join("engine").join("tables"));
+    let store = builder(&directory).name(&name).listen(address).open().await.unwrap();
+    store.ready().await.unwrap();
+    let other = &stores[(damaged + 1) % 3];
+    let last = other.put("last", "2").await.unwrap().revision.get();
+    let seen = follow(store.clone(), last).await;
+    let revisions: Vec<_> = seen.iter().map(|changed| changed.revision.get()).collect();
+    assert_eq!(revisions, (2..=last).collect::<Vec<_>>(), "each once, in order");
+    assert!(counted(&store, "remex_repairs_total") >= 1.0, "nothing was repaired");
+    assert!(store.get("much/0000").await.unwrap().is_some());
+    for store in stores.into_iter().chain([store]) {
+        store.close().await.unwrap();
+    }
+}
+
+/// A counter's value, over all its series.
+fn counted(store: &Store, name: &str) -> f64 {
+    let metrics = store.metrics();
+    let metric = metrics.iter().find(|metric| metric.name == name).expect("it is measured");
+    let value = |series: &Series| match &series.value {
+        MetricValue::Number(number) => *number,
+        other => panic!("a counter is a number: {other:?}"),
+    };
+    metric.series.iter().map(value).sum()
+}
+
+/// Flips a bit in every few kilobytes of what every file holds; not at its end, which is read when it
+/// is opened.
+fn rot(folder: &std::path::Path) {
+    let mut flipped = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for place in (bytes.len() / 4..bytes.len() / 4 * 3).step_by(3000) {
+            bytes[place] ^= 0x10;
+            flipped += 1;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    assert!(flipped > 0, "nothing to damage");
 }
 
 /// Everything from the beginning up to a revision.

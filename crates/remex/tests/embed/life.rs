@@ -73,6 +73,17 @@ async fn tasks_share_a_store_and_one_closes_it_for_all() {
 }
 
 #[tokio::test]
+async fn what_a_handle_shows_of_itself_is_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = alone(folder.path()).await;
+    store.put("key", "secret").await.unwrap();
+    let shown = format!("{store:?} {:?} {:?}", store.changes(Revision(0)), store.pages(""));
+    assert!(shown.contains(&folder.path().display().to_string()), "{shown}");
+    assert!(!shown.contains("secret") && shown.len() < 2000, "{shown}");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_store_that_is_dropped_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for round in 1..=3_u64 {

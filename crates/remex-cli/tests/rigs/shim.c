@@ -68,7 +68,8 @@ static void die(void) {
 /* Counts a call on a path and says what becomes of it. */
 static enum verdict judge(enum kind kind, const char *name, const char *path) {
     if (!root_bytes || strncmp(path, root, root_bytes)) return PASS;
-    if (path[root_bytes] != '/' && path[root_bytes]) return PASS;
+    /* What lies in the root, or in a folder beside it that is called ROOT-something. */
+    if (path[root_bytes] && path[root_bytes] != '/' && path[root_bytes] != '-') return PASS;
     if (*only && !strstr(path, only)) return PASS;
     if (!strcmp(calls, "write") && kind != WRITE) return PASS;
     if (!strcmp(calls, "sync") && kind != SYNC) return PASS;

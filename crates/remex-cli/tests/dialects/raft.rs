@@ -1,8 +1,11 @@
 //! The REST API of `docs/dialects/raft.md`, rows U1 to U6.
 
+use std::path::PathBuf;
+
+use remex_testkit::cluster::{Cluster, Plan};
 use remex_testkit::http::Reply;
 
-use crate::{ask, ask_with, cluster, eventually};
+use crate::{ask, ask_with, binary, cluster, eventually};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -117,6 +120,34 @@ fn u5_every_node_answers_as_the_leader_would() {
     }
     assert_eq!(ask(nodes[1], "DELETE", "/v1/data/k0", "").status, 200);
     assert_eq!(ask(nodes[2], "GET", "/v1/data/k0", "").status, 404);
+}
+
+/// A leader that is stopped where it is, and that nobody replaces for minutes.
+#[test]
+fn u5_what_the_leader_does_not_answer_in_time_is_500() {
+    let arguments = ["--election-timeout", "600s"].map(str::to_owned).to_vec();
+    let plan = Plan { binary: PathBuf::from(binary()), nodes: 1, arguments };
+    let mut cluster = Cluster::start(&plan).unwrap();
+    let join = cluster.nodes()[0].peer_address().to_string();
+    let other = cluster.add(&["--join", &join, "--forward-timeout", "500ms"]).unwrap();
+    cluster.node(other).start().unwrap();
+    cluster.wait_ready().unwrap();
+    let follower = cluster.nodes()[other].address();
+    assert_eq!(ask(follower, "POST", "/v1/data", r#"{"k":"a","v":"1"}"#).status, 200);
+    cluster.nodes()[0].pause().unwrap();
+    for (method, target, body, said) in [
+        ("POST", "/v1/data", r#"{"k":"a","v":"2"}"#, "read the key before you try again"),
+        ("GET", "/v1/data/a", "", "nothing was changed: try again"),
+    ] {
+        let reply = ask(follower, method, target, body);
+        told_to_try_again(&reply);
+        let text = reply.text();
+        assert!(text.contains("forward timeout of 500 ms") && text.contains(said), "{text}");
+    }
+    cluster.nodes()[0].resume().unwrap();
+    eventually("an answer of the leader", || {
+        Some(ask(follower, "GET", "/v1/data/a", "")).filter(|reply| reply.status == 200)
+    });
 }
 
 fn told_to_try_again(reply: &Reply) {

@@ -22,13 +22,13 @@
 //! not need its vote any more then, not even after a crash of all of them: of two voters of which
 //! one leaves, the other one is never elected again unless it knows that it is alone. So a node
 //! applies the leaving entry, and a leader lets anybody hear that it is committed, only when it has
-//! synced that it is ([`Parting`]). A leader that leaves itself (it can have been elected with the
-//! leaving entry in its log) does neither: it keeps to itself that it is committed, hands over, and
-//! goes when one that stays tells it.
+//! synced that it is ([`Parting`]). And **a leader that leaves commits nothing**, not even the leaving
+//! entry that it may have been elected with: it brings one that stays up to date and hands over to it
+//! ([`Core::hand_on`]), and that one commits, syncs and tells.
 
 use std::sync::Arc;
 
-use raft::eraftpb;
+use raft::eraftpb::{self, MessageType};
 use raft::{ProgressState, StateRole};
 use remex_model::{MemberChange, Membership, MembershipChange, NodeId, Part, ProposalId};
 
@@ -49,11 +49,8 @@ const NOBODY: ProposalId = ProposalId { session: 0, sequence: 0 };
 #[derive(Debug, Default)]
 pub(super) struct Parting {
     pub(super) entries: Vec<eraftpb::Entry>,
-    /// The write that they wait for, once there is one.
-    pub(super) write: Option<u64>,
-    /// Whether they wait, before that, for another leader to say that they are committed: this node
-    /// leaves, and it led when it learned it.
-    pub(super) untold: bool,
+    /// The write that they wait for.
+    pub(super) number: u64,
     /// Up to here it was synced when this run began.
     pub(super) known: u64,
 }
@@ -147,20 +144,34 @@ impl Core {
         }
     }
 
-    /// Whether this node will be gone once the joint membership is left.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.membership.get(self.id()).is_some_and(|(_, part)| part == Part::Leaving)
+    /// Whether this node leads and will be gone once the joint membership is left.
+    pub(super) fn leads_leaving(&self) -> bool {
+        let leaves = |(_, part)| part == Part::Leaving;
+        self.leads() && self.membership.get(self.id()).is_some_and(leaves)
     }
 
-    /// The first of the entries whose commitment this node keeps to itself.
-    pub(super) fn untold(&self) -> Option<u64> {
-        self.parting.entries.first().filter(|_| self.parting.untold).map(|entry| entry.index)
-    }
-
-    /// Another leader says up to where entries are committed.
-    pub(super) fn told(&mut self, commit: u64) {
-        if self.untold().is_some_and(|first| first <= commit) {
-            self.parting.untold = false;
+    /// Takes an acknowledgement while this node leads and leaves: it counts for nothing that is not
+    /// committed yet, so that nothing comes to be committed. Who was chosen to lead is told
+    /// to as soon as it has everything; the library would wait for ever.
+    pub(super) fn hand_on(
+        &mut self,
+        from: NodeId,
+        mut message: eraftpb::Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        let log = &self.raft.raft.raft_log;
+        let to_lead = self.raft.raft.lead_transferee == Some(from.get());
+        let has_all = !message.reject && message.index == log.last_index();
+        if !message.reject {
+            message.index = message.index.min(log.committed);
+        }
+        self.step_raft(message);
+        if has_all && to_lead {
+            let mut lead = eraftpb::Message::default();
+            lead.set_msg_type(MessageType::MsgTimeoutNow);
+            (lead.from, lead.to) = (self.id().get(), from.get());
+            lead.term = self.raft.raft.term;
+            self.send_raft(lead, effects);
         }
     }
 

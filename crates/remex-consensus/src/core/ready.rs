@@ -47,7 +47,7 @@ impl Core {
         let number = ready.number();
         let committed = ready.take_committed_entries();
         self.apply_or_park(committed, parting, number, effects);
-        let must_sync = ready.must_sync() || self.parting.write == Some(number);
+        let must_sync = ready.must_sync() || parting.is_some();
         let entries = ready.take_entries();
         messages.extend(ready.take_persisted_messages());
         let hard_state = ready.hs().cloned();
@@ -95,16 +95,11 @@ impl Core {
             }
             self.latest_hard_state = state;
         }
-        let mut state = self.latest_hard_state.clone();
-        if let Some(first) = self.untold() {
-            // A restart must not take it for known.
-            state.commit = state.commit.min(first - 1);
-        }
-        if !must_sync || state == self.written_hard_state {
+        if !must_sync || self.latest_hard_state == self.written_hard_state {
             return None;
         }
-        self.written_hard_state = state;
-        Some(HardState::from_raft(&self.written_hard_state))
+        self.written_hard_state = self.latest_hard_state.clone();
+        Some(HardState::from_raft(&self.latest_hard_state))
     }
 
     /// Sends those of a follower's messages that promise nothing about the log: an answer to a
@@ -143,8 +138,7 @@ impl Core {
                 self.send_raft(message, effects);
             }
         }
-        if self.parting.write.is_some_and(|write| write <= number) {
-            self.parting.write = None;
+        if self.parting.number <= number {
             let parted = std::mem::take(&mut self.parting.entries);
             self.apply(parted, effects);
         }
@@ -169,21 +163,14 @@ impl Core {
             self.parting.entries.append(&mut committed);
         } else if let Some(at) = parting {
             self.parting.entries = committed.split_off(at);
-            // Those before may be what makes it leave.
-            self.apply(std::mem::take(&mut committed), effects);
-            self.parting.untold = self.leads() && self.is_leaving();
         }
-        let waiting = !self.parting.entries.is_empty() && !self.parting.untold;
-        if waiting && (parting.is_some() || self.parting.write.is_none()) {
-            self.parting.write = Some(number);
+        if parting.is_some() {
+            self.parting.number = number;
         }
         self.apply(committed, effects);
     }
 
-    fn send_raft(&mut self, mut message: eraftpb::Message, effects: &mut Vec<Effect>) {
-        if let Some(first) = self.untold() {
-            message.commit = message.commit.min(first - 1);
-        }
+    pub(super) fn send_raft(&mut self, message: eraftpb::Message, effects: &mut Vec<Effect>) {
         let to = Message::raft_target(&message);
         self.send(to, Message::Raft(RaftMessage(message)), effects);
     }

@@ -112,14 +112,12 @@ impl Core {
             }
         }
         self.contacts.heard(from);
-        if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgHeartbeat)
-            && message.term >= self.raft.raft.term
-        {
-            self.told(message.commit);
-        }
         match message.get_msg_type() {
             MessageType::MsgSnapshot => self.snapshot_offered(from, message, effects),
             MessageType::MsgHeartbeat => self.heartbeat(message),
+            MessageType::MsgAppendResponse if self.leads_leaving() => {
+                self.hand_on(from, message, effects);
+            }
             _ => self.step_raft(message),
         }
     }

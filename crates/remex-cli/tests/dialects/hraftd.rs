@@ -136,6 +136,25 @@ fn h5_h11_a_read_answers_a_pair_and_a_missing_key_is_empty() {
     }
 }
 
+/// The original logs values, too.
+#[test]
+fn h9_keys_are_logged_if_asked_for_and_values_never() {
+    let mut stage = Stage::new();
+    let mut node = Speaker::new(DIALECT, "node0", &["--log-level", "info,remex_http=debug"]);
+    node.start(&mut stage);
+    node.wait_ready();
+    let body = r#"{"yes": "planted-secret", "no": "planted-secret"}"#;
+    assert_eq!(ask(node.dialect, "POST", "/key", body).status, 200);
+    let body = r#"{"key": "maybe", "val": "planted-secret"}"#;
+    assert_eq!(ask(node.dialect, "POST", "/raft1/key", body).status, 200);
+    assert_eq!(ask(node.dialect, "DELETE", "/key/no", "").status, 200);
+    let log = node.log(&mut stage);
+    for line in ["set key=\"yes\"", "set key=\"no\"", "set key=\"maybe\"", "deleted key=\"no\""] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!log.contains("planted-secret"), "{log}");
+}
+
 #[test]
 fn h10_several_pairs_are_one_write() {
     let mut stage = Stage::new();

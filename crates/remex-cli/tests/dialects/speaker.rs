@@ -89,6 +89,11 @@ impl Speaker {
         stage.process(self.process.unwrap()).wait_exit(PATIENCE).unwrap().code()
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self, stage: &mut Stage) -> String {
+        stage.process(self.process.unwrap()).logs().stderr().unwrap()
+    }
+
     /// Waits until it takes requests.
     pub(crate) fn wait_ready(&self) {
         let ready = || self.look("/readyz").filter(|reply| reply.status == 200);

@@ -6,6 +6,7 @@
 //!   every crate inherits the lints;
 //! - `sizes`: 500 product lines a file; exceptions are listed and may only shrink;
 //! - `documents`: paths and links in documents exist;
+//! - `dialects`: the tests that the pages of the dialects name exist;
 //! - `sources`: front pages, leftover markers, orphan files;
 //! - `places`: nothing names a path or host of one machine;
 //! - `packaging`: image, manifests, chart and service name settings and versions that exist.
@@ -14,6 +15,7 @@
 //! findings; so each is tested with a tree of three lines. Missing: the checks do not parse
 //! Rust, they read lines.
 
+mod dialects;
 mod documents;
 mod edges;
 mod homes;
@@ -37,6 +39,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         homes::check,
         sizes::check,
         documents::check,
+        dialects::check,
         sources::check,
         places::check,
         packaging::check,

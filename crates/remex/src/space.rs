@@ -134,4 +134,15 @@ mod tests {
         let capacity = Capacity::of(folder.path()).unwrap();
         assert!(capacity.total_bytes >= capacity.free_bytes && capacity.total_bytes > 0);
     }
+
+    #[test]
+    fn of_several_file_systems_the_smallest_counts() {
+        let disks = [std::env::temp_dir(), PathBuf::from("/proc"), PathBuf::from("/")];
+        let smallest = Capacity::smallest(&disks).unwrap();
+        // `/proc` has no blocks at all.
+        assert_eq!(smallest, Capacity { total_bytes: 0, free_bytes: 0 });
+        let real = Capacity::smallest(&disks[..1]).unwrap();
+        assert_eq!(real.total_bytes, Capacity::of(&disks[0]).unwrap().total_bytes);
+        assert!(Capacity::smallest(&[PathBuf::from("/nowhere")]).is_err());
+    }
 }

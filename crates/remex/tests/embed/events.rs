@@ -274,14 +274,14 @@ fn counted(store: &Store, name: &str) -> f64 {
 /// is opened.
 fn rot(folder: &std::path::Path) {
     let mut flipped = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let mut bytes = std::fs::read(&path).unwrap();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let mut bytes = std::fs::read(&path).expect("a file");
         for place in (bytes.len() / 4..bytes.len() / 4 * 3).step_by(3000) {
             bytes[place] ^= 0x10;
             flipped += 1;
         }
-        std::fs::write(&path, &bytes).unwrap();
+        std::fs::write(&path, &bytes).expect("it can be written");
     }
     assert!(flipped > 0, "nothing to damage");
 }

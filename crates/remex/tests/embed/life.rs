@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remex::{ErrorCode, OpenError, Revision, Store};
+use remex::{Batch, Changes, ErrorCode, OpenError, Revision, Store};
 
 use super::{PATIENCE, alone, builder, cluster, text};
 
@@ -112,6 +112,50 @@ async fn a_close_that_nobody_waits_for_goes_on() {
     }
     let ended = tokio::time::timeout(PATIENCE, store.close()).await;
     ended.expect("it ends").unwrap();
+}
+
+/// The runtime goes first, as at the end of a program that keeps its store in a global.
+#[test]
+fn a_store_may_outlive_its_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    for runtime in
+        [tokio::runtime::Builder::new_current_thread(), tokio::runtime::Builder::new_multi_thread()]
+    {
+        let mut runtime = runtime;
+        let runtime = runtime.enable_all().build().unwrap();
+        let store = runtime.block_on(async {
+            let store = alone(folder.path()).await;
+            let count = store.get_json::<u64>("count").await.unwrap().unwrap_or(0);
+            store.put_json("count", &(count + 1)).await.unwrap();
+            store
+        });
+        drop(runtime);
+        drop(store);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = alone(folder.path()).await;
+        assert_eq!(store.get_json("count").await.unwrap(), Some(2));
+        store.close().await.unwrap();
+    });
+}
+
+/// Any task of any runtime may make any call.
+#[test]
+fn calls_can_be_spawned() {
+    fn spawnable<F: Future + Send>(_: impl FnOnce(&'static Store, &'static mut Changes) -> F) {}
+    fn shareable<T: Clone + Send + Sync + 'static>() {}
+    shareable::<Store>();
+    spawnable(|store, _| store.put("k", "v"));
+    spawnable(|store, _| store.put_json("k", &1));
+    spawnable(|store, _| store.batch(Batch::new()));
+    spawnable(|store, _| store.get_json::<u64>("k"));
+    spawnable(|store, _| store.list("k"));
+    spawnable(|store, _| store.watch("k"));
+    spawnable(|store, _| store.join("localhost:1"));
+    spawnable(|store, _| store.leave());
+    spawnable(|store, _| store.close());
+    spawnable(|_, changes| changes.next());
 }
 
 #[tokio::test]

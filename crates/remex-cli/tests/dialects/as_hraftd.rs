@@ -106,4 +106,8 @@ fn h14_the_id_is_the_raft_address_and_inmem_has_no_effect() {
     stage.stop(node);
     let node = stage.start("node", &line);
     stage.until(node, http, GET, is_batman);
+    stage.stop(node);
+    let native = stage.native(node);
+    let node = stage.launch("native", native);
+    stage.until(node, http, GET, is_batman);
 }

@@ -138,6 +138,10 @@ fn u11_the_configuration_file_overrides_the_flags() {
     stage.until(node, api, SET, |reply| reply.status == 200);
     assert_eq!(ask(api, "GET", "/v1/node", "").json().unwrap()["name"], "node-1");
     assert!(stage.path().join("entry").is_dir() && stage.path().join("state/identity").is_file());
+    stage.stop(node);
+    let native = stage.native(node);
+    let node = stage.launch("native", native);
+    stage.until(node, api, GET, |reply| reply.text() == SHOWN);
 }
 
 fn write(path: &Path, text: &str) {

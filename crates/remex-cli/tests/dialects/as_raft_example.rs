@@ -26,7 +26,10 @@ fn e1_what_is_missing_is_named_and_exits_with_1() {
     ] {
         let ended = stage.run(&[&["as", "raft-example"], words].concat());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{words:?}");
-        assert_eq!(ended.stderr, format!("error: Missing required parameter: {name}\n"));
+        let want = format!(
+            "error: Missing required parameter: {name}\nhint: run: remex as raft-example --help\n"
+        );
+        assert_eq!(ended.stderr, want);
     }
     assert_eq!(std::fs::read_dir(stage.path()).unwrap().count(), 0, "nothing is made");
 }
@@ -60,4 +63,40 @@ fn e2_e3_e6_e9_the_walk_of_the_post() {
         stage.until(node, http, GET, |reply| reply.text() == "{\"data\":\"23\"}\n");
         stage.until(node, http, SET, |reply| reply.status == 200);
     }
+}
+
+#[test]
+fn the_native_line_makes_the_same_node_and_all_lines_are_json_if_logs_are() {
+    let stage = &mut Stage::new();
+    let [raft, http]: [SocketAddr; 2] = addresses();
+    let node = start(stage, "node1", [raft, http]);
+    stage.until(node, http, SET, |reply| reply.status == 200);
+    stage.stop(node);
+    let native = stage.native(node);
+    let node = stage.launch("native", native);
+    stage.until(node, http, GET, |reply| reply.text() == "{\"data\":\"23\"}\n");
+    stage.stop(node);
+
+    let (raft, port) = (raft.port().to_string(), http.port().to_string());
+    let mut command = stage.command(&[
+        "as",
+        "raft-example",
+        "--node-id",
+        "node1",
+        "--raft-port",
+        &raft,
+        "--http-port",
+        &port,
+        "x",
+    ]);
+    command.env("REMEX_LOG_FORMAT", "json");
+    let node = stage.launch("json", command);
+    stage.until(node, http, GET, |reply| reply.status == 200);
+    let stderr = stage.stderr(node);
+    let messages: Vec<String> = stderr
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].to_string())
+        .collect();
+    assert!(messages[0].starts_with("\"native: "), "{messages:?}");
+    assert_eq!(messages[1], "\"note: raft-example does not look at: x\"");
 }

@@ -64,7 +64,13 @@ fn r8_one_node_alone_serves_at_once_and_keeps_its_directories() {
     said(&stage.stderr(node), "native: ", 1);
     stage.stop(node);
     let node = procfile.start(stage, 1, 1, &[]);
-    stage.until(node, procfile.client(1), ("GET", "/my-key", ""), |reply| reply.text() == "hello");
+    let get = ("GET", "/my-key", "");
+    stage.until(node, procfile.client(1), get, |reply| reply.text() == "hello");
+    stage.stop(node);
+    // The native line is the same node.
+    let native = stage.native(node);
+    let node = stage.launch("native", native);
+    stage.until(node, procfile.client(1), get, |reply| reply.text() == "hello");
 }
 
 /// The fault walk of the document: a node stops, misses a write, and has it after its restart.
@@ -79,6 +85,13 @@ fn r9_r10_a_node_that_was_down_catches_up() {
     for id in 1..=3 {
         stage.until(nodes[id - 1], procfile.client(id), get, |reply| reply.text() == "foo");
     }
+    // A cluster that a majority founded can lose a node once the last one has its vote.
+    let members = ("GET", "/v1/cluster/members", "");
+    stage.until(nodes[0], procfile.peers[0], members, |reply| {
+        let view = reply.json().unwrap();
+        let roles = view["members"].as_array().into_iter().flatten().map(|one| &one["role"]);
+        roles.filter(|role| *role == "voter").count() == 3
+    });
     stage.process(nodes[1]).kill().unwrap();
     stage.until(nodes[0], procfile.client(1), put("bar"), |reply| reply.status == 204);
     stage.until(nodes[2], procfile.client(3), get, |reply| reply.text() == "bar");

@@ -133,6 +133,9 @@ fn t5_it_says_that_it_is_ready_and_enter_stops_it() {
     assert!(is_sample(&stage.until(node, address, READ, |reply| reply.status == 200)));
     assert_eq!(stage.process(node).exit_status().unwrap(), None);
     stage.stop(node);
+    let native = stage.native(node);
+    let node = stage.launch("native", native);
+    assert!(is_sample(&stage.until(node, address, READ, |reply| reply.status == 200)));
 }
 
 /// The article from start to end: bootstrap, three nodes, a value, two invitations.

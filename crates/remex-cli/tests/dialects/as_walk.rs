@@ -2,6 +2,7 @@
 //! nodes that stop in good order.
 
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use remex_testkit::cluster::{PATIENCE, Patience, Signal, ports};
 use remex_testkit::http::{HttpClient, Reply};
@@ -70,6 +71,17 @@ impl Stage {
         process.signal(Signal::TERM).unwrap();
         let status = process.wait_exit(PATIENCE).unwrap();
         assert_eq!(status.code(), Some(0), "{}", process.logs().tail());
+    }
+
+    /// The command line that a node said to be its native one, for a shell.
+    pub(crate) fn native(&mut self, node: usize) -> Command {
+        let stderr = self.stderr(node);
+        let mut said = stderr.lines().filter_map(|line| line.strip_prefix("native: "));
+        let line = said.next().unwrap_or_else(|| panic!("no native line in:\n{stderr}"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {line}")]);
+        command.current_dir(self.path()).stdin(Stdio::null());
+        command
     }
 
     /// What a node has written to standard error since its first start.

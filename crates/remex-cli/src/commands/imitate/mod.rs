@@ -58,7 +58,13 @@ Examples:
 pub(crate) struct As {
     /// The system, then its own options
     // What follows the first word is not looked at: `-id` is no cluster of our short options.
-    #[arg(value_name = "SYSTEM", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(
+        value_name = "SYSTEM",
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     words: Vec<OsString>,
 }
 
@@ -98,7 +104,13 @@ impl As {
         if asks_for_help(&words) {
             return output::write((system.help)().as_bytes());
         }
-        let plan = (system.plan)(&words, &ThisMachine)?;
+        let plan = (system.plan)(&words, &ThisMachine).map_err(|failure| {
+            // Go's mistakes have been said already, with the flags.
+            if failure.message.is_empty() {
+                return failure;
+            }
+            failure.hint(format!("run: remex as {name} --help"))
+        })?;
         carry_out::carry_out(plan, globals)
     }
 }

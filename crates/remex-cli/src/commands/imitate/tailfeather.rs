@@ -163,7 +163,7 @@ fn pieces(word: &str) -> Vec<&str> {
     let mut begin = 0;
     for at in blanks {
         let rest = without_dashes(word[at..].trim_start());
-        if rest.is_some_and(|body| option(body).is_some()) {
+        if rest.is_some_and(|body| option(name_of(body)).is_some()) {
             pieces.push(word[begin..at].trim());
             begin = at;
         }

@@ -156,18 +156,40 @@ impl<'a> Told<'a> {
 /// Where things are kept. Two of the paths name a file; what counts is its folder.
 fn set_folders(plan: &mut Plan, told: &Told<'_>) -> Result<(), Failure> {
     let entries = told.required("log-entry-path", None)?;
-    let metadata = told.required("log-metadata-path", None)?;
-    let state = told.required("raft-state-path", None)?;
+    let metadata = folder(&told.required("log-metadata-path", None)?);
+    let state = folder(&told.required("raft-state-path", None)?);
     let snapshots = told.required("snapshot-path", None)?;
-    plan.set("data-dir", folder(&state).display().to_string())
-        .set("log-dir", entries)
-        .set("snapshot-dir", snapshots)
-        .remark(format!(
-            "nothing is kept in {}: the log describes itself; only its folder is made",
-            told.shown("log-metadata-path")
-        ));
-    plan.folders.push(folder(&metadata));
+    plan.set("data-dir", state.display().to_string());
+    for (setting, path, name) in
+        [("log-dir", &entries, "log-entry-path"), ("snapshot-dir", &snapshots, "snapshot-path")]
+    {
+        if lies_in(Path::new(path), &state) {
+            // Within its data directory a node has folders of its own.
+            plan.remark(format!(
+                "what {} is for lies in a folder of {}, beside the state",
+                told.shown(name),
+                state.display()
+            ));
+        } else {
+            plan.set(setting, path);
+        }
+    }
+    plan.remark(format!(
+        "nothing is kept in {}: the log describes itself",
+        told.shown("log-metadata-path")
+    ));
+    // Whoever looks for the folder finds it; but the node's own folders must be empty at first.
+    let own = [state.as_path(), Path::new(&entries), Path::new(&snapshots)];
+    if !own.iter().any(|own| lies_in(&metadata, own)) {
+        plan.folders.push(metadata);
+    }
     Ok(())
+}
+
+/// Whether a path is a folder or lies in it, as the two are written.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute(path).starts_with(absolute(folder))
 }
 
 /// The folder that a path stands for: the path itself, or that of the file it names.

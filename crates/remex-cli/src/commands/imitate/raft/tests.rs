@@ -113,6 +113,31 @@ fn u10_the_heartbeat_has_two_spellings() {
     assert!(failure.message.contains("differ"), "{}", failure.message);
 }
 
+#[test]
+fn folders_that_lie_in_each_other_are_told_apart() {
+    // As in the image of the program: the metadata lies in the folder of the log.
+    let line = "--id=a --api-port=1 --rpc-port=2 --cluster-config-path=c \
+                --log-entry-path=./data/log --log-metadata-path=./data/log/meta/metadata.json \
+                --raft-state-path=./data/state/state.json --snapshot-path=./data/snapshot";
+    let plan = read(line).unwrap();
+    assert_eq!(plan.setting("data-dir"), Some("./data/state"));
+    assert_eq!(plan.setting("log-dir"), Some("./data/log"));
+    assert_eq!(plan.setting("snapshot-dir"), Some("./data/snapshot"));
+    assert!(plan.folders.is_empty(), "the log's folder must be empty at first");
+    // Everything in one folder, or below it.
+    for root in [".", "./data", "data/"] {
+        let line = format!(
+            "--id=a --api-port=1 --rpc-port=2 --cluster-config-path=c --log-entry-path={root} \
+             --log-metadata-path={root} --raft-state-path={root} --snapshot-path={root}/snapshot"
+        );
+        let plan = read(&line).unwrap();
+        assert_eq!(plan.setting("data-dir"), Some(root));
+        assert_eq!((plan.setting("log-dir"), plan.setting("snapshot-dir")), (None, None));
+        assert_eq!(plan.remarks.len(), 3, "{:?}", plan.remarks);
+        assert!(plan.folders.is_empty());
+    }
+}
+
 fn config_file(folder: &TempDir, json: &str) -> String {
     let path = folder.path().join("raft.json");
     fs::write(&path, json).unwrap();
@@ -140,6 +165,7 @@ fn u11_the_configuration_file_stands_for_all_flags() {
     );
     assert!(plan.remarks[0].ends_with("other flags: --heartbeat --id"), "{:?}", plan.remarks);
     assert!(plan.remarks[1].contains("metrics_port"), "{:?}", plan.remarks);
+    assert_eq!(plan.folders, [Path::new("m")]);
 }
 
 #[test]

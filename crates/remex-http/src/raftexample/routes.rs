@@ -83,11 +83,14 @@ async fn add(shared: &Shared, uri: &Uri, body: Body) -> Result<Response, Error> 
 
 async fn remove(shared: &Shared, uri: &Uri) -> Result<Response, Error> {
     let deadline = shared.change_deadline();
-    let step = MemberStep::Remove(convert::node_name(uri)?);
+    let name = convert::node_name(uri)?;
+    let step = MemberStep::Remove(name.clone());
     let request = MemberRequest { step, force: false, deadline };
     match layers::within(deadline, shared.admin.change_members(request)).await {
-        // It is not there any more, which is what was asked for: so a retry is safe.
-        Err(error) if error.code == ErrorCode::MemberNotFound => {}
+        // It is not there, or not any more, which is what was asked for: so a retry is safe.
+        Err(error) if error.code == ErrorCode::MemberNotFound => {
+            tracing::info!(node = name, "asked to remove a node that is no member");
+        }
         result => drop(result?),
     }
     Ok(plain_status(StatusCode::NO_CONTENT))

@@ -193,12 +193,13 @@ fn integer(text: &str) -> Option<i128> {
         (_, [b'0', _, ..]) => (8, lower.get(1..)?),
         _ => (10, lower.as_str()),
     };
-    // `_` may stand behind the prefix and between digits, in numbers with a prefix.
-    let is_good = |c: char| c.is_digit(radix) || (c == '_' && radix != 10);
-    if digits.is_empty() || digits.ends_with('_') || digits.contains("__") {
+    // `_` may stand between digits, and behind a prefix.
+    let is_apart = |digits: &str| !digits.ends_with('_') && !digits.contains("__");
+    let begins_well = radix != 10 || !digits.starts_with('_');
+    if digits.is_empty() || !is_apart(digits) || !begins_well {
         return None;
     }
-    if !digits.chars().all(is_good) {
+    if !digits.chars().all(|c| c.is_digit(radix) || c == '_') {
         return None;
     }
     let magnitude = i128::from_str_radix(&digits.replace('_', ""), radix).unwrap_or(i128::MAX);
@@ -284,7 +285,10 @@ mod tests {
             ("0o17", Some(15)),
             ("017", Some(15)),
             ("08", None),
-            ("1_000", None),
+            ("1_000", Some(1000)),
+            ("0_7", Some(7)),
+            ("_1", None),
+            ("1_", None),
             ("0x", None),
             ("-", None),
             ("", None),

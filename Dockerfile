@@ -14,11 +14,13 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 COPY xtask xtask
-# The caches are not layers: a second build compiles only what changed.
+# The caches are not layers: a second build compiles only what changed. Without the tables of lines,
+# which only a debugger reads, the program is a quarter as large.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --profile dist --package remex-cli \
-    && install -D --mode 0755 target/dist/remex /image/usr/local/bin/remex \
+    && install --directory --mode 0755 /image/usr/local/bin \
+    && strip --strip-debug -o /image/usr/local/bin/remex target/dist/remex \
     && install --directory --mode 0700 /image/var/lib/remex
 
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -1,9 +1,12 @@
 //! Requests that only a leader answers, where nobody or another node leads.
 
+use std::path::PathBuf;
+
+use remex_testkit::cluster::{Cluster, Plan};
 use serde_json::{Value, json};
 
 use super::{DOCUMENT, error, follow, read, set, sorted, value};
-use crate::{ask, cluster, eventually};
+use crate::{ask, binary, cluster, eventually};
 
 #[test]
 fn t17_a_follower_redirects_writes_to_the_leader_with_path_and_query() {
@@ -29,6 +32,22 @@ fn t17_a_follower_redirects_writes_to_the_leader_with_path_and_query() {
     assert_eq!(value(leader, "a"), 1);
     // What cannot be done at all is said at once.
     assert_eq!(ask(others[0], "POST", "/tailfeather/key-val/batch", "[{").status, 400);
+}
+
+/// All nodes tell clients the same URL, as behind a balancer: none of them is the leader's own.
+#[test]
+fn t19_a_follower_that_knows_no_url_of_the_leader_passes_the_request_on() {
+    let arguments = ["--advertise", "http://127.0.0.1:9"].map(str::to_owned).to_vec();
+    let plan = Plan { binary: PathBuf::from(binary()), nodes: 3, arguments };
+    let cluster = Cluster::start(&plan).unwrap();
+    let (leader, others) = sorted(&cluster);
+    for (number, &other) in others.iter().enumerate() {
+        let reply = set(other, "k", &number.to_string());
+        assert_eq!((reply.status, reply.header("location")), (202, None), "{}", reply.text());
+        assert_eq!(value(leader, "k"), number);
+    }
+    let reply = ask(others[0], "GET", "/tailfeather/key-val/read?key=k&mode=leader", "");
+    assert_eq!(reply.json().unwrap()["Value"], 1);
 }
 
 #[test]

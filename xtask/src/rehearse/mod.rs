@@ -3,8 +3,8 @@
 //! The pods of the StatefulSet are started as processes, each in a network namespace of its own
 //! with an address of its own, with the environment of the manifest expanded as the kubelet does
 //! it, on a read-only root folder that holds what the image holds, as the user of the manifest and
-//! with no privilege. A small name server ([`names`]) answers for the two services. Then the
-//! cluster lives through what happens to pods ([`acts`]), while a client in a pod of its own writes
+//! with no privilege. A small name server (`names`) answers for the two services. Then the
+//! cluster lives through what happens to pods (`acts`), while a client in a pod of its own writes
 //! through the service.
 //!
 //! Everything happens in namespaces that end with the process: the machine's network and mounts are

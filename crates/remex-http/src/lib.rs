@@ -12,13 +12,15 @@
 //!
 //! Invariants:
 //! - What every surface needs lives in `layers`; what one dialect alone means lives in its folder.
-//!   Deleting the folder of a dialect, its `mod` line here and its line in `dispatch` leaves the
+//!   Deleting the folder of a dialect, its `mod` line here and its lines in `dispatch` leaves the
 //!   workspace building.
 //! - No body is read without a bound and a deadline.
 //! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it, unless a
 //!   dialect that imitates another store has spoken for itself (`layers::spoken`).
 //! - Whether a failed write was applied is said by the `Service`; nothing here upgrades `unknown`
 //!   to `not applied`.
+//! - Bytes reach the HTTP library as they came in, but for request lines that begin in a way that a
+//!   dialect has registered: those are escaped first (`unescaped`).
 //! - Keys are taken from the raw path: dots, double slashes and percent signs are data.
 //!
 //! Not here yet: watches, transactions, leases, authentication, TLS, compression, the console.

@@ -7,6 +7,7 @@ mod calls;
 mod cluster;
 mod cuts;
 mod script;
+mod tailfeather;
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -151,27 +151,45 @@ impl Core {
     }
 
     /// Takes an acknowledgement while this node leads and leaves: it counts for nothing that is not
-    /// committed yet, so that nothing comes to be committed. Who was chosen to lead is told
-    /// to as soon as it has everything; the library would wait for ever.
+    /// committed yet, so that nothing comes to be committed. Who was chosen to lead is told to as soon
+    /// as it has everything; the library would wait for ever.
     pub(super) fn hand_on(
         &mut self,
         from: NodeId,
         mut message: eraftpb::Message,
         effects: &mut Vec<Effect>,
     ) {
-        let log = &self.raft.raft.raft_log;
-        let to_lead = self.raft.raft.lead_transferee == Some(from.get());
-        let has_all = !message.reject && message.index == log.last_index();
-        if !message.reject {
-            message.index = message.index.min(log.committed);
+        if message.reject {
+            self.step_raft(message);
+            return;
         }
+        let log = &self.raft.raft.raft_log;
+        let (acknowledged, last) = (message.index, log.last_index());
+        message.index = acknowledged.min(log.committed);
         self.step_raft(message);
-        if has_all && to_lead {
+        self.send_on(from, acknowledged, last);
+        if acknowledged == last && self.raft.raft.lead_transferee == Some(from.get()) {
             let mut lead = eraftpb::Message::default();
             lead.set_msg_type(MessageType::MsgTimeoutNow);
             (lead.from, lead.to) = (self.id().get(), from.get());
             lead.term = self.raft.raft.term;
             self.send_raft(lead, effects);
+        }
+    }
+
+    /// Sends what follows an acknowledged entry, as the library does for one that it counts.
+    fn send_on(&mut self, to: NodeId, acknowledged: u64, last: u64) {
+        let raft = &mut self.raft.raft;
+        let Some(progress) = raft.mut_prs().get_mut(to.get()) else { return };
+        match progress.state {
+            ProgressState::Snapshot => return,
+            ProgressState::Probe => progress.become_replicate(),
+            ProgressState::Replicate => {}
+        }
+        progress.ins.free_to(acknowledged);
+        progress.next_idx = progress.next_idx.max(acknowledged + 1);
+        if progress.next_idx <= last {
+            raft.send_append(to.get());
         }
     }
 

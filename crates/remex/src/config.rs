@@ -139,6 +139,7 @@ fn check_forming(config: &Config) -> Result<(), String> {
             config.join.len()
         ));
     }
+    check_outsider(config)?;
     if config.expect.is_some() && config.join.is_empty() {
         return Err("--expect needs --join with the peer addresses of all nodes".to_owned());
     }
@@ -151,6 +152,23 @@ fn check_forming(config: &Config) -> Result<(), String> {
             .to_owned());
     }
     Ok(())
+}
+
+/// A node that is not in the list itself sees the listed ones and itself: two such nodes must not be
+/// enough to found two clusters with half of the list each.
+fn check_outsider(config: &Config) -> Result<(), String> {
+    let Some(expect) = config.expect.filter(|&expect| expect > 0) else { return Ok(()) };
+    let listen = config.peer_listen.to_string();
+    let own = config.peer_advertise.as_ref().unwrap_or(&listen);
+    let listed = config.join.len();
+    if listed == 0 || config.join.contains(own) || 2 * (expect - 1) > listed {
+        return Ok(());
+    }
+    Err(format!(
+        "--expect {expect} of {listed} addresses in --join, none of which is this node's ({own}): \
+         two nodes beside the list could found two clusters; list this node too, by the address \
+         that --peer-advertise gives, or expect more"
+    ))
 }
 
 fn check_sizes(config: &Config) -> Result<(), String> {
@@ -277,6 +295,21 @@ mod tests {
             config.expect = Some(1);
         });
         assert!(text.contains("--expect 1") && text.contains("2 addresses"), "{text}");
+    }
+
+    #[test]
+    fn nodes_beside_the_list_cannot_found_two_clusters() {
+        let config = |own: &str, expect| {
+            let mut config = Config::new("unused");
+            config.peer_advertise = Some(own.to_owned());
+            config.join = ["a:1", "b:1", "c:1"].map(str::to_owned).to_vec();
+            config.expect = Some(expect);
+            config
+        };
+        config("a:1", 2).check().unwrap();
+        config("d:1", 3).check().unwrap();
+        let text = config("d:1", 2).check().unwrap_err().to_string();
+        assert!(text.contains("--expect 2 of 3") && text.contains("d:1"), "{text}");
     }
 
     #[test]

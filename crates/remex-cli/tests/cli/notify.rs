@@ -1,6 +1,7 @@
 //! What `remex serve` tells the service manager that started it, over the manager's socket.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -32,7 +33,12 @@ impl Manager {
     /// The variables of the next message.
     fn next(&self) -> BTreeSet<String> {
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).unwrap();
+        let length = loop {
+            match self.socket.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
         let text = std::str::from_utf8(&buffer[..length]).unwrap();
         text.lines().map(str::to_owned).collect()
     }

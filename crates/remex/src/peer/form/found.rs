@@ -3,11 +3,13 @@
 //!
 //! # Why no two clusters come of it
 //!
-//! The node with the lowest id among those that see each other asks every other for a promise;
-//! a node promises itself to one founder at a time and keeps the promise on disk; the cluster is
-//! founded only when every one of the expected members has promised. A promise ends only when
-//! its founder gives up, or is found to have forgotten it. So of two overlapping sets of members
-//! only one can ever be complete. Members that miss the founder's word that it is done ask it.
+//! The node with the lowest id among those that see each other asks every other for a promise, as
+//! soon as they are as many as expected; a node promises itself to one founder at a time and keeps the
+//! promise on disk; the cluster is founded only when every one of them has promised. A promise ends
+//! only when its founder gives up, or is found to have forgotten it. So of two overlapping sets of
+//! members only one can ever be complete. Members that miss the founder's word that it is done ask it.
+//! All who are seen are asked, not only as many as are expected: whoever founds votes at once. If one
+//! of more than are expected does not answer, the founder gives up and begins anew without it.
 //!
 //! A node that comes when the cluster is founded already, without being one of its founders, asks
 //! to be taken in: it is a further one, or has lost its disk.
@@ -129,7 +131,7 @@ impl Former {
     }
 
     /// Takes the next step that what was seen allows.
-    async fn advance(&self, seen: &Seen, expect: usize) -> Result<(), OpenError> {
+    pub(super) async fn advance(&self, seen: &Seen, expect: usize) -> Result<(), OpenError> {
         let me = self.me().id;
         if let Some(founded) = founded_with(seen, me) {
             let phase = Phase::Member { cluster: founded.cluster, founders: founded.members };
@@ -145,7 +147,7 @@ impl Former {
         match phase.clone() {
             Phase::Member { .. } | Phase::Removed { .. } | Phase::Returning { .. } => Ok(()),
             Phase::Promised { cluster, founder, members } if founder == me => {
-                self.ask_promises(cluster, members).await
+                self.ask_promises(cluster, members, expect).await
             }
             Phase::Promised { cluster, founder, .. } => {
                 if forgotten(seen, founder, cluster) {
@@ -158,7 +160,6 @@ impl Former {
                     .values()
                     .filter(|(_, phase)| *phase == Phase::Fresh)
                     .map(|(member, _)| member.clone())
-                    .take(expect)
                     .collect();
                 if free.len() < expect || free.first().is_none_or(|first| first.id != me) {
                     return Ok(());
@@ -166,7 +167,7 @@ impl Former {
                 let cluster = ClusterId(random::identity()?);
                 let promise = Phase::Promised { cluster, founder: me, members: free.clone() };
                 match self.change(&Phase::Fresh, promise)? {
-                    true => self.ask_promises(cluster, free).await,
+                    true => self.ask_promises(cluster, free, expect).await,
                     false => Ok(()),
                 }
             }
@@ -174,30 +175,30 @@ impl Former {
     }
 
     /// As founder: asks everyone for a promise; founds the cluster if all give it, gives up if
-    /// one refuses, and tries again later if one does not answer.
+    /// one refuses, and tries again later if one does not answer that cannot be done without.
     async fn ask_promises(
         &self,
         cluster: ClusterId,
         members: Vec<Member>,
+        expect: usize,
     ) -> Result<(), OpenError> {
         let me = self.me().id;
         let promised = Phase::Promised { cluster, founder: me, members: members.clone() };
         let others = || members.iter().filter(|member| member.id != me);
         for member in others() {
             let question = Question::Promise { cluster, members: members.clone() };
-            match self.ask_member(member, question).await {
-                Ok(Reply::Accepted) => {}
-                Ok(Reply::Denied(error)) => {
-                    let reason = error.detail;
-                    tracing::info!(member = %member.name, %reason, "founding given up");
-                    for member in others() {
-                        // Whoever does not hear it finds out by asking.
-                        drop(self.ask_member(member, Question::Release { cluster }).await);
-                    }
-                    return self.change(&promised, Phase::Fresh).map(|_| ());
-                }
+            let reason = match self.ask_member(member, question).await {
+                Ok(Reply::Accepted) => continue,
+                Ok(Reply::Denied(error)) => error.detail,
+                Err(no_answer) if members.len() > expect => no_answer.to_string(),
                 Ok(_) | Err(_) => return Ok(()),
+            };
+            tracing::info!(member = %member.name, %reason, "founding given up");
+            for member in others() {
+                // Whoever does not hear it finds out by asking.
+                drop(self.ask_member(member, Question::Release { cluster }).await);
             }
+            return self.change(&promised, Phase::Fresh).map(|_| ());
         }
         let phase = Phase::Member { cluster, founders: members.clone() };
         if !self.change(&promised, phase)? {

@@ -192,3 +192,20 @@ async fn a_node_that_lost_its_promises_returns_to_its_cluster_as_another() {
     assert_eq!(rig.invite(OURS).await, Reply::Accepted);
     assert_eq!(rig.phase(), of(OURS));
 }
+
+#[tokio::test]
+async fn a_founder_waits_only_for_those_that_it_needs() {
+    let seen = |rig: &Rig| {
+        let fresh = [rig.former.me(), member(7), member(8)];
+        fresh.into_iter().map(|member| (member.id, (member, Phase::Fresh))).collect()
+    };
+    let needs_all = rig(Phase::Fresh);
+    needs_all.former.advance(&seen(&needs_all), 3).await.unwrap();
+    let Phase::Promised { members, .. } = needs_all.phase() else { panic!("it gave up") };
+    assert_eq!(members.len(), 3);
+
+    // Nobody answers at those addresses: it begins anew, and will see who is there then.
+    let needs_two = rig(Phase::Fresh);
+    needs_two.former.advance(&seen(&needs_two), 2).await.unwrap();
+    assert_eq!(needs_two.phase(), Phase::Fresh);
+}

@@ -29,6 +29,8 @@ pub(crate) struct Registration {
     pub(crate) register: fn(Router, &Arc<Shared>) -> Router,
     /// What a request to this path is about; `None` if the path is not the dialect's.
     pub(crate) route_of: fn(&str) -> Option<Route>,
+    /// How its request lines begin, if their targets may hold what no URL may.
+    pub(crate) unescaped: Option<&'static [u8]>,
     /// A request to try, for a listener at this URL.
     pub(crate) example: fn(&str) -> String,
 }

@@ -4,7 +4,7 @@
 //! it: matching the path, boxing the future and passing the layers cost a fifth of the
 //! instructions of a request there (`docs/http-api.md`, "What a request costs").
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -16,20 +16,20 @@ use hyper_util::service::TowerToHyperService;
 use crate::dialect::{Dialect, Place, Registration};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
-use crate::{hraftd, layers, native, raft, raft_example, raftexample, tailfeather};
+use crate::{layers, native};
 
 /// All dialects beside the native API, one line each.
 pub(crate) const DIALECTS: &[Registration] = &[
-    tailfeather::REGISTRATION,
-    raft::REGISTRATION,
-    hraftd::REGISTRATION,
-    raft_example::REGISTRATION,
-    raftexample::REGISTRATION,
+    crate::tailfeather::REGISTRATION,
+    crate::raft::REGISTRATION,
+    crate::hraftd::REGISTRATION,
+    crate::raft_example::REGISTRATION,
+    crate::raftexample::REGISTRATION,
 ];
 
-/// How request lines begin that are escaped before they are read, one line for each dialect whose
-/// users send them as they are.
-pub(crate) const UNESCAPED: &[&[u8]] = &[tailfeather::UNESCAPED];
+/// How request lines begin that are escaped before they are read.
+static UNESCAPED: LazyLock<Vec<&[u8]>> =
+    LazyLock::new(|| DIALECTS.iter().filter_map(|dialect| dialect.unescaped).collect());
 
 /// The routes without the layers, of a listener for one dialect or of the client port.
 pub(crate) fn routes(shared: &Arc<Shared>, only: Option<Dialect>) -> Router {
@@ -68,7 +68,7 @@ impl Dispatch {
 
     /// How request lines begin that are escaped before they are read.
     pub(crate) fn unescaped(&self) -> &'static [&'static [u8]] {
-        if self.only.is_none() { UNESCAPED } else { &[] }
+        if self.only.is_none() { &UNESCAPED } else { &[] }
     }
 
     /// Answers one request, layers included.

@@ -25,6 +25,7 @@ pub(crate) const REGISTRATION: Registration = Registration {
     place: Place::OwnPort,
     register,
     route_of,
+    unescaped: None,
     example: |url| format!(r#"curl -XPOST {url}/key -d '{{"user1": "batman"}}'"#),
 };
 

@@ -22,6 +22,7 @@ pub(crate) const REGISTRATION: Registration = Registration {
     place: Place::ClientPort,
     register,
     route_of,
+    unescaped: None,
     example: |url| format!(r#"curl {url}/v1/data -d '{{"k":"a","v":"1"}}'"#),
 };
 

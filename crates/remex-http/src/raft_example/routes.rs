@@ -21,6 +21,7 @@ pub(crate) const REGISTRATION: Registration = Registration {
     place: Place::OwnPort,
     register,
     route_of,
+    unescaped: None,
     example: |url| format!(r#"curl -X POST '{url}/set' -d '{{"key": "x", "value": "23"}}'"#),
 };
 

@@ -23,6 +23,7 @@ pub(crate) const REGISTRATION: Registration = Registration {
     register,
     // Whether a request is about a key or a node depends on its method, which is measured apart.
     route_of: |_path| Some(Route::Key),
+    unescaped: None,
     example: |url| format!("curl -L {url}/my-key -XPUT -d hello"),
 };
 

@@ -27,4 +27,4 @@ mod query;
 mod routes;
 mod wire;
 
-pub(crate) use routes::{REGISTRATION, UNESCAPED};
+pub(crate) use routes::REGISTRATION;

@@ -32,11 +32,9 @@ pub(crate) const REGISTRATION: Registration = Registration {
     place: Place::ClientPort,
     register,
     route_of,
+    unescaped: Some(b"GET /tailfeather/"),
     example: |url| format!("curl '{url}/tailfeather/key-val/set?key=a&val=1'"),
 };
-
-/// How request lines begin whose targets may hold what no URL may.
-pub(crate) const UNESCAPED: &[u8] = b"GET /tailfeather/";
 
 /// How long a node that is named by its URL has to say where its peers reach it.
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);

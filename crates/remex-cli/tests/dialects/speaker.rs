@@ -94,6 +94,10 @@ impl Speaker {
         stage.process(self.process.unwrap()).logs().stderr().unwrap()
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Waits until it takes requests.
     pub(crate) fn wait_ready(&self) {
         let ready = || self.look("/readyz").filter(|reply| reply.status == 200);

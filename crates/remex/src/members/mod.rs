@@ -58,8 +58,8 @@ pub(crate) type Changed = (Member, MemberRole);
 enum Place {
     /// On this node, which leads.
     Here,
-    /// At the leader's peer address.
-    There(String),
+    /// At this member, which leads.
+    There(Box<Member>),
 }
 
 impl Steward {
@@ -107,10 +107,10 @@ impl Steward {
             let attempt = match place(&serving) {
                 None => Err(Stop::Moved { unknown: false }),
                 Some(Place::Here) => self.lead(&serving, step.clone(), force, deadline).await,
-                Some(Place::There(address)) => {
+                Some(Place::There(leader)) => {
                     let ttl_ms = ttl_ms(deadline);
                     let question = Question::Change { step: step.clone(), force, ttl_ms };
-                    match self.ask_leader(&address, question, deadline).await? {
+                    match self.ask_leader(&leader, question, deadline).await? {
                         Ok(Reply::Changed { member, role }) => Ok((member, role)),
                         other => Err(stop(other)),
                     }
@@ -144,9 +144,9 @@ impl Steward {
             let attempt = match place(&serving) {
                 None => Err(Stop::Moved { unknown: false }),
                 Some(Place::Here) => self.hand_over(&serving, to.as_deref(), deadline).await,
-                Some(Place::There(address)) => {
+                Some(Place::There(leader)) => {
                     let question = Question::Transfer { to: to.clone(), ttl_ms: ttl_ms(deadline) };
-                    match self.ask_leader(&address, question, deadline).await? {
+                    match self.ask_leader(&leader, question, deadline).await? {
                         Ok(Reply::Leads { leader, term }) => Ok((leader, term)),
                         other => Err(stop(other)),
                     }
@@ -160,10 +160,11 @@ impl Steward {
         }
     }
 
-    /// Asks the leader. The outer error is final.
+    /// Asks the leader, and nobody else that may run at its address by now: a stranger's refusal
+    /// says nothing. The outer error is final.
     async fn ask_leader(
         &self,
-        address: &str,
+        leader: &Member,
         question: Question,
         deadline: Instant,
     ) -> Result<Result<Reply, NoAnswer>, Error> {
@@ -172,7 +173,8 @@ impl Steward {
             return Err(late(false));
         }
         let hello = self.former.hello();
-        let answer = ask(&hello, address, None, &question, left + GRACE).await;
+        let address = &leader.peer_address;
+        let answer = ask(&hello, address, Some(leader), &question, left + GRACE).await;
         Ok(answer.map(|(_, reply)| reply))
     }
 
@@ -248,7 +250,7 @@ impl Steward {
                 self.take_in(&serving, member, Instant::now() + JOIN_TTL).await?;
                 Ok(Reply::TakenIn { cluster: mine })
             }
-            Some(Place::There(address)) => Ok(Reply::Elsewhere { address }),
+            Some(Place::There(leader)) => Ok(Reply::Elsewhere { address: leader.peer_address }),
             None => {
                 let text = format!("cluster {mine} has no leader at the moment");
                 Err(Error::new(ErrorCode::NotReady, text).retry_after(1000).into())
@@ -273,7 +275,7 @@ impl Steward {
                 spare(&serving.board.membership(), &from.node, active)?;
                 Ok(Reply::Accepted)
             }
-            Some(Place::There(address)) => Ok(Reply::Elsewhere { address }),
+            Some(Place::There(leader)) => Ok(Reply::Elsewhere { address: leader.peer_address }),
             None => {
                 let text = format!("cluster {mine} has no leader at the moment");
                 Err(Error::new(ErrorCode::NotReady, text).retry_after(1000).into())
@@ -300,7 +302,7 @@ fn place(serving: &Serving) -> Option<Place> {
     }
     let leader = leadership.leader?;
     let peer = serving.cluster.peers().get(&leader).cloned()?;
-    Some(Place::There(peer.known().member.peer_address))
+    Some(Place::There(Box::new(peer.known().member)))
 }
 
 /// What an answer that is not the wanted one means.

@@ -74,7 +74,8 @@ impl Protocol {
     ) {
         let stream = match &shared.guests {
             None => stream,
-            Some(guests) => match timeout(self.head_timeout, sort(stream, &**guests)).await {
+            Some(guests) => match timeout(self.head_timeout, sort(stream, &**guests, shared)).await
+            {
                 Ok(Some(stream)) => stream,
                 Ok(None) => return,
                 Err(_elapsed) => {
@@ -122,12 +123,18 @@ impl Protocol {
 }
 
 /// Gives a connection to the guests if its first bytes are theirs; otherwise it comes back, with
-/// none of its bytes read. `None` as well if it broke.
-async fn sort(stream: TcpStream, guests: &dyn Guests) -> Option<TcpStream> {
+/// none of its bytes read. `None` as well if it broke, or has not said whose it is when the server
+/// shuts down.
+async fn sort(stream: TcpStream, guests: &dyn Guests, shared: &Shared) -> Option<TcpStream> {
     let mut first = [0; FIRST_BYTES];
     let mut seen = 0;
     loop {
-        let length = match stream.peek(&mut first).await {
+        let peeked = tokio::select! {
+            biased;
+            peeked = stream.peek(&mut first) => peeked,
+            () = shared.drained() => return None,
+        };
+        let length = match peeked {
             Ok(0) => return None,
             Ok(length) => length,
             Err(error) => {
@@ -143,6 +150,7 @@ async fn sort(stream: TcpStream, guests: &dyn Guests) -> Option<TcpStream> {
             Some(false) => return Some(stream),
             None if length == FIRST_BYTES => return Some(stream),
             // The few bytes that are there make the socket readable at once: look again in a moment.
+            None if length == seen && shared.is_draining() => return None,
             None if length == seen => tokio::time::sleep(FIRST_PAUSE).await,
             None => seen = length,
         }

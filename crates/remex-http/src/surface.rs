@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use remex_model::{Admin, BoxFuture, Error, Service};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::layers::{RequestIds, ServedBy};
 use crate::traffic::{Arrival, Traffic};
@@ -130,6 +130,7 @@ pub(crate) struct Shared {
     pub(crate) request_ids: RequestIds,
     pub(crate) served_by: ServedBy,
     draining: AtomicBool,
+    drain: Notify,
 }
 
 impl Shared {
@@ -147,6 +148,7 @@ impl Shared {
             options,
             request_ids: RequestIds::new(),
             draining: AtomicBool::new(false),
+            drain: Notify::new(),
         }
     }
 
@@ -173,6 +175,15 @@ impl Shared {
     /// Turns `/readyz` bad: no connection is accepted from now on.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.drain.notify_waiters();
+    }
+
+    /// Waits until no connection is accepted any more.
+    pub(crate) async fn drained(&self) {
+        let begun = self.drain.notified();
+        if !self.is_draining() {
+            begun.await;
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

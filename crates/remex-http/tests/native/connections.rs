@@ -1,10 +1,12 @@
 //! Connections: limits of bodies, protocols, silence, shutdown.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use remex_http::Guests;
 use tokio::net::TcpStream;
 
 use crate::server::Server;
@@ -158,6 +160,42 @@ async fn shutdown_finishes_requests_in_flight_and_closes_the_rest() {
     let answer = busy.answer(false).await.unwrap();
     assert_eq!((answer.status(), answer.header("connection")), (201, Some("close")));
     assert!(busy.is_closed().await);
+    server.ended().await;
+}
+
+/// Takes nobody, and can tell from four bytes.
+#[derive(Debug)]
+struct Shy;
+
+impl Guests for Shy {
+    fn wants(&self, first: &[u8]) -> Option<bool> {
+        (first.len() >= 4).then_some(false)
+    }
+
+    fn take(&self, _stream: TcpStream) {
+        unreachable!("it wants nobody");
+    }
+}
+
+/// Whether it is a guest's is not known yet.
+#[tokio::test]
+async fn shutdown_closes_connections_that_have_not_said_whose_they_are() {
+    let mut server = Server::start_with(|surface| {
+        surface.guests = Some(Arc::new(Shy));
+        surface.options.head_timeout_ms = 3_600_000;
+        surface.options.drain_timeout_ms = 3_600_000;
+    })
+    .await;
+    let mut silent = server.connect().await;
+    let mut begun = server.connect().await;
+    begun.send(b"GE").await;
+    // By now both are accepted.
+    let mut busy = server.connect().await;
+    assert_eq!(busy.ask("GET /livez HTTP/1.1", b"").await.status(), 200);
+    server.begin_shutdown();
+    for wire in [&mut silent, &mut begun, &mut busy] {
+        assert!(wire.is_closed().await);
+    }
     server.ended().await;
 }
 

@@ -159,7 +159,8 @@ impl Core {
         mut message: eraftpb::Message,
         effects: &mut Vec<Effect>,
     ) {
-        if message.reject {
+        if message.reject || message.term != self.raft.raft.term {
+            // That of a newer term ends the leadership: nothing is sent on then.
             self.step_raft(message);
             return;
         }

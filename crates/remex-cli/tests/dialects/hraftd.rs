@@ -140,7 +140,7 @@ fn h5_h11_a_read_answers_a_pair_and_a_missing_key_is_empty() {
 #[test]
 fn h9_keys_are_logged_if_asked_for_and_values_never() {
     let mut stage = Stage::new();
-    let mut node = Speaker::new(DIALECT, "node0", &["--log-level", "info,remex_http=debug"]);
+    let mut node = Speaker::new(DIALECT, "node0", &["--log-level", "info,remex::writes=debug"]);
     node.start(&mut stage);
     node.wait_ready();
     let body = r#"{"yes": "planted-secret", "no": "planted-secret"}"#;
@@ -148,8 +148,15 @@ fn h9_keys_are_logged_if_asked_for_and_values_never() {
     let body = r#"{"key": "maybe", "val": "planted-secret"}"#;
     assert_eq!(ask(node.dialect, "POST", "/raft1/key", body).status, 200);
     assert_eq!(ask(node.dialect, "DELETE", "/key/no", "").status, 200);
+    assert_eq!(ask(node.native, "PUT", "/v1/kv/any/api", "planted-secret").status, 201);
     let log = node.log(&mut stage);
-    for line in ["set key=\"yes\"", "set key=\"no\"", "set key=\"maybe\"", "deleted key=\"no\""] {
+    for line in [
+        "set key=\"yes\"",
+        "set key=\"no\"",
+        "set key=\"maybe\"",
+        "deleted key=\"no\"",
+        "set key=\"any/api\"",
+    ] {
         assert!(log.contains(line), "{line}: {log}");
     }
     assert!(!log.contains("planted-secret"), "{log}");

@@ -74,17 +74,6 @@ pub(crate) fn pair<'a>(key: &'a Key, record: Option<&Record>) -> PairBody<'a> {
     }
 }
 
-/// The keys that writes are about, and what is done to them, for the log.
-pub(crate) fn told(writes: &[Write]) -> Vec<(String, &'static str)> {
-    let text = |key: &Key| String::from_utf8_lossy(key.as_bytes()).into_owned();
-    let one = |write: &Write| match write {
-        Write::Put { key, .. } => Some((text(key), "set")),
-        Write::Delete { key } => Some((text(key), "deleted")),
-        Write::DeleteRange { .. } => None,
-    };
-    writes.iter().filter_map(one).collect()
-}
-
 /// What `/status` answers. Ids are names of members, addresses those for peers.
 pub(crate) fn status(me: NodeInfo, view: ClusterView) -> StatusBody {
     let mut status = StatusBody {

@@ -2,7 +2,6 @@
 //! it behind a directory.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -130,7 +129,7 @@ async fn set_pairs(shared: &Shared, body: Body) -> Result<Response, Error> {
     let writes = convert::pairs(&read(shared, body).await?)?;
     // No pairs are no work, which is done.
     if !writes.is_empty() {
-        write(shared, writes, deadline).await?;
+        layers::write_all(shared, writes, deadline).await?;
     }
     Ok(plain_status(StatusCode::OK))
 }
@@ -138,25 +137,14 @@ async fn set_pairs(shared: &Shared, body: Body) -> Result<Response, Error> {
 async fn set(shared: &Shared, body: Body) -> Result<Response, Error> {
     let deadline = shared.deadline();
     let set = convert::set(&read(shared, body).await?)?;
-    write(shared, vec![set], deadline).await?;
+    layers::write_all(shared, vec![set], deadline).await?;
     Ok(plain_status(StatusCode::OK))
 }
 
 async fn delete(shared: &Shared, uri: &Uri) -> Result<Response, Error> {
     let delete = Write::Delete { key: convert::key(uri.path())? };
-    write(shared, vec![delete], shared.deadline()).await?;
+    layers::write_all(shared, vec![delete], shared.deadline()).await?;
     Ok(plain_status(StatusCode::OK))
-}
-
-/// Writes, and logs the keys, as huffleraft does; never values.
-async fn write(shared: &Shared, writes: Vec<Write>, deadline: Instant) -> Result<(), Error> {
-    let keys =
-        if tracing::enabled!(tracing::Level::DEBUG) { convert::told(&writes) } else { Vec::new() };
-    layers::write_all(shared, writes, deadline).await?;
-    for (key, done) in keys {
-        tracing::debug!(key, "{done}");
-    }
-    Ok(())
 }
 
 /// hraftd's `/join`: 400 if the request is malformed, 500 if the node cannot become a member.

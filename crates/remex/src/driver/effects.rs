@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use remex_consensus::{ChangeRefusal, Entry, EntryKind, Leadership, Message, Role};
 use remex_model::{Error, ErrorCode, NodeId};
-use remex_state::AppliedMembership;
+use remex_state::{AppliedMembership, Change};
+use tracing::Level;
 
 use super::Driver;
 use crate::cluster::Cluster;
@@ -25,6 +26,10 @@ const ROOM_PAUSE: Duration = Duration::from_millis(2);
 
 /// Memory that an outbox keeps between turns; a large batch's is given back.
 const OUTBOX_BYTES_KEPT: usize = 256 * 1024;
+
+/// The part of the log that names every key that is written (docs/operations.md): a name of its own,
+/// because most who look for details do not want a line for every write.
+const WRITES: &str = "remex::writes";
 
 impl Outboxes {
     pub(crate) fn add(&mut self, to: NodeId, message: &Message) {
@@ -51,6 +56,8 @@ impl Driver {
     pub(super) fn apply(&mut self, entries: Vec<Entry>) -> Result<(), Ending> {
         let mut outcomes = Vec::new();
         let mut memberships = Vec::new();
+        let are_told = tracing::enabled!(target: WRITES, Level::DEBUG);
+        let mut told = Vec::new();
         {
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for entry in entries {
@@ -64,6 +71,9 @@ impl Driver {
                         let mine =
                             applied.outcomes.into_iter().filter(|(id, _)| id.session == session);
                         outcomes.extend(mine);
+                        if are_told {
+                            told.extend(applied.changes);
+                        }
                     }
                     EntryKind::Membership => {
                         let applied = state.apply_membership(index, entry.term, entry.data);
@@ -81,6 +91,7 @@ impl Driver {
         for applied in memberships {
             self.change_membership(applied);
         }
+        told.iter().for_each(tell);
         self.wait_for_room();
         Ok(())
     }
@@ -172,4 +183,11 @@ impl Driver {
         };
         Error::new(ErrorCode::NoLeader, detail).hint(hint).retry_after(1000)
     }
+}
+
+/// Names a key that was written, for those who look for it; never its value.
+fn tell(change: &Change) {
+    let (key, revision) = (String::from_utf8_lossy(change.key.as_bytes()), change.revision);
+    let done = if change.record.is_some() { "set" } else { "deleted" };
+    tracing::debug!(target: WRITES, key = &*key, %revision, "{done}");
 }

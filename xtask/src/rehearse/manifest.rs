@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_gets_its_names_and_the_list_is_the_same_for_all() {
+    fn u15_a_pod_gets_its_names_and_the_list_is_the_same_for_all() {
         let folder = crate::verbs::root().join("deploy/kubernetes");
         let manifest = Manifest::read(&folder).unwrap();
         let pods = ["remex-1", "remex-4"].map(|pod| manifest.environment(pod, "ns"));

@@ -76,7 +76,7 @@ fn victims(random: &mut fastrand::Rng, leader: Option<usize>, kills: usize) -> V
 }
 
 #[test]
-fn one_node_keeps_every_acknowledged_write_over_thirty_kills() {
+fn t6_one_node_keeps_every_acknowledged_write_over_thirty_kills() {
     let mut random = fastrand::Rng::with_seed(1);
     let mut cluster = start(1);
     let load = Load::start(&mut cluster, 4);

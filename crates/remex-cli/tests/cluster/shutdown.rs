@@ -9,7 +9,7 @@ use crate::{get, put, start};
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_leader_that_is_asked_to_stop_hands_over_and_loses_nothing() {
+fn u18_a_leader_that_is_asked_to_stop_hands_over_and_loses_nothing() {
     let mut cluster = start(3);
     let load = Load::start(&mut cluster, 6);
     for _ in 0..4 {

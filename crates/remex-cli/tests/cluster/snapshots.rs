@@ -20,7 +20,7 @@ fn leave_behind(cluster: &mut Cluster, node: usize) {
 }
 
 #[test]
-fn who_was_away_for_longer_than_the_log_reaches_comes_back_by_a_snapshot() {
+fn t24_r13_u17_who_was_away_for_longer_than_the_log_reaches_comes_back_by_a_snapshot() {
     let mut cluster = start_small(3);
     let behind = (cluster.wait_leader().unwrap() + 1) % 3;
     leave_behind(&mut cluster, behind);

@@ -24,7 +24,7 @@ const CUTS_IN_CI: usize = 4;
 const DISK_MIB: u64 = 1024;
 
 #[test]
-fn what_was_acknowledged_survives_the_power() {
+fn r12_what_was_acknowledged_survives_the_power() {
     let cuts = number("REMEX_RIG_CUTS", CUTS_IN_CI);
     let mut cluster = prepare(1);
     let data = cluster.nodes()[0].data_directory().to_owned();

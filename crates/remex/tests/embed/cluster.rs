@@ -147,7 +147,7 @@ async fn h6_a_write_without_a_majority_is_an_error_and_does_not_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h8_a_node_restored_from_a_snapshot_has_no_keys_that_are_gone() {
+async fn e12_h8_a_node_restored_from_a_snapshot_has_no_keys_that_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let mut stores = cluster(folder.path(), 3).await;
     stores[0].put("gone", "1").await.unwrap();

@@ -213,6 +213,17 @@ pub(crate) fn holds_anything(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
 }
 
+/// The folder that a new file system comes with.
+pub(crate) const LOST_AND_FOUND: &str = "lost+found";
+
+/// As [`holds_anything`], but a new file system counts as empty.
+pub(crate) fn holds_files(path: &Path) -> bool {
+    let counts = |name: io::Result<fs::DirEntry>| {
+        name.is_ok_and(|entry| entry.file_name() != LOST_AND_FOUND)
+    };
+    fs::read_dir(path).is_ok_and(|mut files| files.any(counts))
+}
+
 /// Creates a folder, and whatever is missing on the way to it, durably.
 pub(crate) fn create_durably(path: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(path)?;

@@ -14,7 +14,7 @@ use remex_model::{ClusterId, Incarnation, Index, Member, Membership, NodeId, Rev
 pub use remex_state::snapshot::{SnapshotError, Summary};
 use remex_state::{Options, State};
 
-use crate::directory::{Directory, holds_anything, read_identity};
+use crate::directory::{Directory, holds_files, read_identity};
 use crate::identity::{Identity, Phase};
 use crate::log_writer::from_log;
 use crate::snapshots::Shelf;
@@ -63,7 +63,7 @@ pub struct Founded {
 /// Founds a new cluster of one node, with a new cluster id, from a snapshot. Other nodes join it.
 ///
 /// # Errors
-/// If the snapshot is not good, or the directory holds anything.
+/// If the snapshot is not good, or the directory holds anything; a `lost+found` is nothing.
 pub fn restore(
     snapshot: &Path,
     data_dir: &Path,
@@ -78,7 +78,7 @@ pub fn restore(
     };
     // Whole and good, before anything is made of it.
     verify(snapshot).map_err(unusable)?;
-    if holds_anything(data_dir) {
+    if holds_files(data_dir) {
         return Err(OpenError::Identity(format!(
             "the directory {} is not empty: a snapshot is restored into an empty one, so that \
              nothing is lost; choose another --data-dir",

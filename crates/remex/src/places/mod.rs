@@ -28,7 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::record::{OWNER, Owner, Record};
-use crate::directory::{create_durably, holds_anything};
+use crate::directory::{LOST_AND_FOUND, create_durably, holds_anything};
 use crate::{Config, OpenError, random};
 
 /// A part of the data.
@@ -285,7 +285,7 @@ fn claim(data_dir: &Path, record: &Record, home: &Path) -> Result<(), OpenError>
     for entry in entries {
         let name = entry.map_err(|error| at(home, error))?.file_name();
         // What file systems and a start that was cut short leave.
-        if name != "lost+found" && name != "owner.new" {
+        if name != LOST_AND_FOUND && name != "owner.new" {
             return Err(OpenError::Identity(format!(
                 "the folder {} holds {}, which is not this node's; choose an empty folder",
                 home.display(),

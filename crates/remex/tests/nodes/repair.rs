@@ -205,6 +205,8 @@ async fn a_snapshot_founds_a_new_cluster_that_others_join() {
     fs::remove_dir_all(fleet.directory("n1")).unwrap();
 
     let name = Some("n1".to_owned());
+    // A new file system is not quite empty.
+    fs::create_dir_all(fleet.directory("n1").join("lost+found")).unwrap();
     let founded = offline::restore(&file, &fleet.directory("n1"), name.clone()).unwrap();
     assert_eq!(founded.revision, revision);
     assert!(offline::restore(&file, &fleet.directory("n1"), name).is_err(), "not empty any more");

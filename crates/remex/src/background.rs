@@ -195,14 +195,17 @@ impl Flusher {
 
     /// Looks how much room there is.
     fn measure(&mut self) -> Result<(), Ending> {
-        let capacity = Capacity::smallest(&self.work.disks).map_err(|error| {
-            Ending::Failed(crate::Fatal::Failed(format!(
-                "cannot see how full the disk is: {error}"
-            )))
-        })?;
+        let capacity = |path: &PathBuf| {
+            Capacity::of(path).map_err(|error| {
+                let reason = format!("cannot see how full the disk is: {error}");
+                Ending::Failed(crate::Fatal::Failed(reason))
+            })
+        };
+        let [log, engine] = &self.work.disks;
+        let disks = [capacity(log)?, capacity(engine)?];
         let log_bytes = self.work.log.lock().unwrap_or_else(PoisonError::into_inner).disk_bytes();
         let used_bytes = log_bytes + self.work.engine.disk_bytes();
-        let (disk, room) = self.reserve.measure(capacity, used_bytes, self.work.board.was_short());
+        let (disk, room) = self.reserve.measure(&disks, used_bytes, self.work.board.was_short());
         if disk.full != self.was_full {
             self.was_full = disk.full;
             let free_bytes = disk.free_bytes;

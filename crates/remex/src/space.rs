@@ -4,7 +4,7 @@
 //! there is still room for everything that is in memory, for the log's next segment, and for what
 //! compaction needs. Reads, deletes and compaction go on, and so do writes once there is room again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use remex_model::DiskUsage;
 
@@ -37,19 +37,6 @@ impl Capacity {
         Ok(Self { total_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
     }
 
-    /// Of the file systems that these paths lie on: the smallest size, and the least room. Where
-    /// each has its own part of what a write takes, the first that is full stops the writes.
-    pub(crate) fn smallest(paths: &[PathBuf]) -> std::io::Result<Self> {
-        let largest = Self { total_bytes: u64::MAX, free_bytes: u64::MAX };
-        paths.iter().try_fold(largest, |smallest, path| {
-            let Self { total_bytes, free_bytes } = Self::of(path)?;
-            Ok(Self {
-                total_bytes: smallest.total_bytes.min(total_bytes),
-                free_bytes: smallest.free_bytes.min(free_bytes),
-            })
-        })
-    }
-
     /// What part of the disk history may take: on a small disk deleting must give room back long
     /// before a day has passed.
     pub(crate) fn history(self, wanted: u64) -> u64 {
@@ -77,20 +64,28 @@ impl Reserve {
         Self { wanted_bytes: segment_bytes + 2 * buffers_bytes, full: false }
     }
 
-    /// Takes a new measurement; `was_short` if somebody found too little room since the last one.
-    /// Also says how many bytes may be taken until the next one.
+    /// Takes a new measurement of every disk that a write takes room of; `was_short` if somebody found
+    /// too little room since the last one. Also says how many bytes may be taken until the next one.
+    /// Each disk has a reserve of its own, after its size, and the first that is full stops the
+    /// writes.
     pub(crate) fn measure(
         &mut self,
-        capacity: Capacity,
+        disks: &[Capacity],
         used_bytes: u64,
         was_short: bool,
     ) -> (DiskUsage, u64) {
-        let reserve = self.wanted_bytes.min(capacity.total_bytes / RESERVE_PART);
-        let enough =
-            if self.full || was_short { reserve + reserve / HYSTERESIS_PART } else { reserve };
-        self.full = capacity.free_bytes < enough;
-        let room = if self.full { 0 } else { capacity.free_bytes - reserve };
-        (DiskUsage { used_bytes, free_bytes: capacity.free_bytes, full: self.full }, room)
+        let reserve = |disk: &Capacity| self.wanted_bytes.min(disk.total_bytes / RESERVE_PART);
+        let margin_part = if self.full || was_short { HYSTERESIS_PART } else { u64::MAX };
+        let is_full =
+            |disk: &Capacity| disk.free_bytes < reserve(disk) + reserve(disk) / margin_part;
+        let full = disks.iter().any(is_full);
+        let room = |disk: &Capacity| i128::from(disk.free_bytes) - i128::from(reserve(disk));
+        let free_bytes =
+            disks.iter().min_by_key(|disk| room(disk)).map_or(0, |disk| disk.free_bytes);
+        let room = disks.iter().map(room).min().filter(|_| !full);
+        let room = room.and_then(|room| u64::try_from(room).ok()).unwrap_or(0);
+        self.full = full;
+        (DiskUsage { used_bytes, free_bytes, full }, room)
     }
 }
 
@@ -107,22 +102,23 @@ mod tests {
     #[test]
     fn full_begins_at_the_reserve_and_ends_above_it() {
         let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
-        let full =
-            |reserve: &mut Reserve, free| reserve.measure(capacity(100_000, free), 0, false).0.full;
+        let full = |reserve: &mut Reserve, free| {
+            reserve.measure(&[capacity(100_000, free)], 0, false).0.full
+        };
         assert!(!full(&mut reserve, 256));
         assert!(full(&mut reserve, 255));
         assert!(full(&mut reserve, 300), "not taken back at once");
         assert!(!full(&mut reserve, 320));
         assert!(!full(&mut reserve, 256));
-        assert!(reserve.measure(capacity(100_000, 256), 0, true).0.full, "too little for a put");
+        assert!(reserve.measure(&[capacity(100_000, 256)], 0, true).0.full, "too little for a put");
     }
 
     #[test]
     fn a_small_disk_has_a_small_reserve_and_small_files() {
         let mut reserve = Reserve::new(64 * MIB, 96 * MIB);
-        assert!(!reserve.measure(capacity(80, 20), 0, false).0.full);
-        assert_eq!(reserve.measure(capacity(80, 19), 0, false).1, 0, "no room");
-        assert_eq!(Reserve::new(MIB, MIB).measure(capacity(80, 9), 0, false).1, 6 * MIB);
+        assert!(!reserve.measure(&[capacity(80, 20)], 0, false).0.full);
+        assert_eq!(reserve.measure(&[capacity(80, 19)], 0, false).1, 0, "no room");
+        assert_eq!(Reserve::new(MIB, MIB).measure(&[capacity(80, 9)], 0, false).1, 6 * MIB);
         assert_eq!(capacity(80, 80).scale(64 * MIB, 4 * MIB), 4 * MIB);
         assert_eq!(capacity(1024, 0).scale(64 * MIB, 4 * MIB), 32 * MIB);
         assert_eq!(capacity(100_000, 0).scale(64 * MIB, 4 * MIB), 64 * MIB);
@@ -135,14 +131,19 @@ mod tests {
         assert!(capacity.total_bytes >= capacity.free_bytes && capacity.total_bytes > 0);
     }
 
+    /// A small disk for the log does not make the reserve of a large one for the engine small.
     #[test]
-    fn of_several_file_systems_the_smallest_counts() {
-        let disks = [std::env::temp_dir(), PathBuf::from("/proc"), PathBuf::from("/")];
-        let smallest = Capacity::smallest(&disks).unwrap();
-        // `/proc` has no blocks at all.
-        assert_eq!(smallest, Capacity { total_bytes: 0, free_bytes: 0 });
-        let real = Capacity::smallest(&disks[..1]).unwrap();
-        assert_eq!(real.total_bytes, Capacity::of(&disks[0]).unwrap().total_bytes);
-        assert!(Capacity::smallest(&[PathBuf::from("/nowhere")]).is_err());
+    fn of_several_disks_each_has_a_reserve_of_its_own() {
+        let measure = |log: (u64, u64), engine: (u64, u64)| {
+            let disks = [log, engine].map(|(total, free)| capacity(total, free));
+            Reserve::new(64 * MIB, 96 * MIB).measure(&disks, 0, false)
+        };
+        let (disk, room) = measure((80, 70), (100_000, 255));
+        assert!(disk.full && room == 0, "the engine's disk is full");
+        assert_eq!(disk.free_bytes, 255 * MIB, "that of the disk that is full");
+        assert!(measure((80, 19), (100_000, 50_000)).0.full, "the log's is");
+        let (disk, room) = measure((80, 70), (100_000, 300));
+        assert!(!disk.full && room == 44 * MIB, "{room}");
+        assert_eq!(disk.free_bytes, 300 * MIB);
     }
 }

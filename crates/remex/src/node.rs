@@ -177,7 +177,13 @@ impl Node {
         }
         let closed = match self.room.close() {
             Some(generation) => {
-                let closing = tokio::task::spawn_blocking(move || generation.close());
+                // If the runtime ends meanwhile, the directory stays locked until this has.
+                let moving = self.room.begin_moving().await;
+                let closing = tokio::task::spawn_blocking(move || {
+                    let closed = generation.close();
+                    drop(moving);
+                    closed
+                });
                 Some(closing.await.map_err(|error| Fatal::Failed(error.to_string()))?)
             }
             None => None,
@@ -274,5 +280,39 @@ pub(crate) fn default_name() -> String {
     match name.trim() {
         "" => "node".to_owned(),
         name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::PoisonError;
+
+    use super::*;
+
+    /// A runtime that does not wait for what it has begun ends while a node is being closed.
+    #[test]
+    fn a_directory_stays_locked_until_a_close_that_was_cut_short_has_ended() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let config = Config::new(folder.path());
+        let open = || Directory::open(folder.path());
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let node = runtime.block_on(Node::open(config)).expect("the node opens");
+        let house = Arc::clone(node.house());
+        let running = house.door.running().expect("it runs");
+        let reading = running.state.read().unwrap_or_else(PoisonError::into_inner);
+        drop(runtime.spawn(node.shutdown()));
+        // The driver ends at once; what is to be flushed waits for the reader.
+        while !running.outgoing.is_closed() {
+            std::thread::yield_now();
+        }
+        runtime.shutdown_background();
+        drop(house);
+        assert!(matches!(open(), Err(OpenError::Locked { .. })), "somebody still writes there");
+        drop(reading);
+        drop(running);
+        while let Err(error) = open() {
+            assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+            std::thread::yield_now();
+        }
     }
 }

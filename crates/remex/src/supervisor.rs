@@ -45,7 +45,7 @@ impl Room {
     }
 
     /// To be held while a generation is opened or stopped.
-    async fn begin_moving(&self) -> OwnedMutexGuard<()> {
+    pub(crate) async fn begin_moving(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.moving).lock_owned().await
     }
 

@@ -31,7 +31,7 @@ use crate::unescaped::Unescaped;
 
 /// Longest request head, in bytes. A key of the greatest length that can be set, every byte of it
 /// percent-encoded, takes 48 KiB.
-pub(crate) const HEAD_BYTES_MAX: usize = 128 * 1024;
+const HEAD_BYTES_MAX: usize = 128 * 1024;
 
 /// Bytes that tell the guests' connections from ours.
 const FIRST_BYTES: usize = 32;
@@ -89,7 +89,8 @@ impl Protocol {
             moved: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
         });
-        let inner = Unescaped::new(TokioIo::new(stream), life.dispatch.unescaped());
+        let stream = TokioIo::new(stream);
+        let inner = Unescaped::new(stream, life.dispatch.unescaped(), HEAD_BYTES_MAX);
         let io = Monitored { inner, life: Arc::clone(&life) };
         let server = Arc::clone(&life);
         let service = service_fn(move |request: Request<Incoming>| {

@@ -13,19 +13,11 @@ use http::Request;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use crate::dialect::{Dialect, Place, Registration};
+use crate::dialect::Place;
+use crate::registry::{DIALECTS, Dialect};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
 use crate::{layers, native};
-
-/// All dialects beside the native API, one line each.
-pub(crate) const DIALECTS: &[Registration] = &[
-    crate::tailfeather::REGISTRATION,
-    crate::raft::REGISTRATION,
-    crate::hraftd::REGISTRATION,
-    crate::raft_example::REGISTRATION,
-    crate::raftexample::REGISTRATION,
-];
 
 /// How request lines begin that are escaped before they are read.
 static UNESCAPED: LazyLock<Vec<&[u8]>> =

@@ -12,7 +12,7 @@
 //!
 //! Invariants:
 //! - What every surface needs lives in `layers`; what one dialect alone means lives in its folder.
-//!   Deleting the folder of a dialect, its `mod` line here and its lines in `dispatch` leaves the
+//!   Deleting the folder of a dialect, its `mod` line here and its line in `registry` leaves the
 //!   workspace building.
 //! - No body is read without a bound and a deadline.
 //! - Every answer that is not 2xx or 3xx is `application/problem+json`, whoever made it, unless a
@@ -34,6 +34,7 @@ mod native;
 mod raft;
 mod raft_example;
 mod raftexample;
+mod registry;
 mod server;
 mod surface;
 mod tailfeather;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use dialect::Dialect;
+pub use registry::Dialect;
 pub use server::{Listener, serve};
 pub use surface::{Guests, Logs, Neighbors, Options, Surface};
 

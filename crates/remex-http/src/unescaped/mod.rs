@@ -34,9 +34,9 @@ pub(crate) struct Unescaped<S> {
 }
 
 impl<S> Unescaped<S> {
-    /// `starts` are the ways in which lines begin that are escaped.
-    pub(crate) fn new(stream: S, starts: &'static [&'static [u8]]) -> Self {
-        let lines = (!starts.is_empty()).then(|| Lines::new(starts));
+    /// As [`Lines::new`]; without `starts` nothing is looked at.
+    pub(crate) fn new(stream: S, starts: &'static [&'static [u8]], line_bytes_max: usize) -> Self {
+        let lines = (!starts.is_empty()).then(|| Lines::new(starts, line_bytes_max));
         Self { stream, lines }
     }
 }

@@ -1,8 +1,6 @@
 //! The state machine: bytes in, bytes out, and where a request begins.
 #![warn(clippy::indexing_slicing)]
 
-use crate::connection::HEAD_BYTES_MAX;
-
 /// How much of a header line is looked at: enough for every line that can announce a body.
 const HEADER_BYTES: usize = 64;
 
@@ -10,6 +8,7 @@ const HEADER_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Lines {
     starts: &'static [&'static [u8]],
+    line_bytes_max: usize,
     phase: Phase,
     /// What can be handed over, from `handed` on.
     out: Vec<u8>,
@@ -28,8 +27,10 @@ enum Phase {
 }
 
 impl Lines {
-    pub(crate) fn new(starts: &'static [&'static [u8]]) -> Self {
-        Self { starts, phase: Phase::Start(Vec::new()), out: Vec::new(), handed: 0 }
+    /// `starts` are the ways in which lines begin that are escaped; a line that is longer than
+    /// `line_bytes_max` is not held back any more.
+    pub(crate) fn new(starts: &'static [&'static [u8]], line_bytes_max: usize) -> Self {
+        Self { starts, line_bytes_max, phase: Phase::Start(Vec::new()), out: Vec::new(), handed: 0 }
     }
 
     /// What can be handed over.
@@ -86,7 +87,7 @@ impl Lines {
         let (line, rest) = split_behind(input, end);
         held.extend_from_slice(line);
         let begins = |start: &&[u8]| held.starts_with(start) || start.starts_with(held);
-        if !self.starts.iter().any(begins) || held.len() > HEAD_BYTES_MAX {
+        if !self.starts.iter().any(begins) || held.len() > self.line_bytes_max {
             self.pass();
         } else if end.is_some() {
             match escaped(held) {

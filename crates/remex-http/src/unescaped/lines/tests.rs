@@ -2,9 +2,11 @@ use super::*;
 
 const STARTS: &[&[u8]] = &[b"GET /tailfeather/"];
 
+const LINE_BYTES_MAX: usize = 4 * 1024;
+
 /// What comes out for input that arrives in pieces of these sizes, in turn.
 fn through(input: &[u8], sizes: &[usize]) -> (Vec<u8>, Lines) {
-    let mut lines = Lines::new(STARTS);
+    let mut lines = Lines::new(STARTS, LINE_BYTES_MAX);
     let mut out = Vec::new();
     let mut rest = input;
     for size in sizes.iter().cycle() {
@@ -101,7 +103,7 @@ fn what_may_still_become_such_a_line_is_held_back_up_to_a_bound() {
     let (out, lines) = through(b"GET /tailf", &[1]);
     assert!(out.is_empty() && !lines.is_passing());
     let mut long = b"GET /tailfeather/".to_vec();
-    long.resize(HEAD_BYTES_MAX + 1, b' ');
+    long.resize(LINE_BYTES_MAX + 1, b' ');
     let (out, lines) = through(&long, &[4096]);
     assert!(lines.is_passing(), "the library refuses it");
     assert_eq!(out, long);

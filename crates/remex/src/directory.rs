@@ -18,6 +18,7 @@ use bytes::Bytes;
 use remex_model::Decoder;
 
 use crate::OpenError;
+use crate::folders::{create_durably, holds_anything, replace};
 use crate::identity::Identity;
 use crate::places::{Homes, Part, Past, Places};
 
@@ -162,16 +163,9 @@ impl Directory {
     pub(crate) fn write_identity(&self, identity: &Identity) -> Result<(), OpenError> {
         let mut body = Vec::new();
         identity.encode(&mut body);
-        let path = self.path.join("identity");
-        let at = |source| OpenError::DataDir { path: path.clone(), source };
-        let new = self.path.join("identity.new");
-        let mut file = File::create(&new).map_err(at)?;
-        file.write_all(MAGIC).map_err(at)?;
-        file.write_all(&body).map_err(at)?;
-        file.write_all(&crc32c::crc32c(&body).to_le_bytes()).map_err(at)?;
-        file.sync_all().map_err(at)?;
-        fs::rename(&new, &path).map_err(at)?;
-        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(at)
+        let content = [MAGIC.as_slice(), &body, &crc32c::crc32c(&body).to_le_bytes()].concat();
+        replace(&self.path, "identity", &content)
+            .map_err(|source| OpenError::DataDir { path: self.path.join("identity"), source })
     }
 }
 
@@ -206,36 +200,6 @@ pub(crate) fn read_identity(path: &Path) -> Result<Option<Identity>, OpenError> 
         .and_then(|identity| decoder.finish().map(|()| identity))
         .map_err(|error| damaged(&error.to_string()))?;
     Ok(Some(identity))
-}
-
-/// Whether a directory exists and has something in it.
-pub(crate) fn holds_anything(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut files| files.next().is_some())
-}
-
-/// The folder that a new file system comes with.
-pub(crate) const LOST_AND_FOUND: &str = "lost+found";
-
-/// As [`holds_anything`], but a new file system counts as empty.
-pub(crate) fn holds_files(path: &Path) -> bool {
-    let counts = |name: io::Result<fs::DirEntry>| {
-        name.is_ok_and(|entry| entry.file_name() != LOST_AND_FOUND)
-    };
-    fs::read_dir(path).is_ok_and(|mut files| files.any(counts))
-}
-
-/// Creates a folder, and whatever is missing on the way to it, durably.
-pub(crate) fn create_durably(path: &Path) -> io::Result<()> {
-    let absolute = std::path::absolute(path)?;
-    let is_missing = |folder: &&Path| !folder.exists();
-    let missing: Vec<&Path> = absolute.ancestors().take_while(is_missing).collect();
-    fs::create_dir_all(&absolute)?;
-    // The name of the folder itself may stem from a start that was cut short.
-    let made = missing.into_iter().chain([absolute.as_path()]);
-    for folder in made.filter_map(Path::parent) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// Removes a folder that may not be there.

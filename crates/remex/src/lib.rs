@@ -74,6 +74,7 @@ mod driver;
 mod ending;
 mod error;
 mod flush;
+mod folders;
 mod forwarding;
 mod generation;
 mod house;

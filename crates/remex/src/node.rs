@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::board::Board;
-use crate::directory::{Directory, holds_anything};
+use crate::directory::Directory;
 use crate::door::Door;
+use crate::folders::holds_anything;
 use crate::generation::Generation;
 use crate::house::House;
 use crate::identity::{Identity, Phase};

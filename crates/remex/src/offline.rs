@@ -14,7 +14,8 @@ use remex_model::{ClusterId, Incarnation, Index, Member, Membership, NodeId, Rev
 pub use remex_state::snapshot::{SnapshotError, Summary};
 use remex_state::{Options, State};
 
-use crate::directory::{Directory, holds_files, read_identity};
+use crate::directory::{Directory, read_identity};
+use crate::folders::holds_files;
 use crate::identity::{Identity, Phase};
 use crate::log_writer::from_log;
 use crate::snapshots::Shelf;

@@ -12,8 +12,9 @@ use remex_log::{FileDisk, Log, LogError, Options as LogOptions, Owner, Position 
 use remex_model::{ClusterId, Index, Member, Membership, NodeId, Term};
 use remex_state::{Options as StateOptions, Retention, State};
 
-use crate::directory::{Directory, holds_anything};
+use crate::directory::Directory;
 use crate::ending::{Damage, Damaged};
+use crate::folders::holds_anything;
 use crate::log_writer::{SharedLog, from_log, hard_state_from_log};
 use crate::peer::hello::Position;
 use crate::snapshots::{Shelf, install};

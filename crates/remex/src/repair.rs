@@ -18,8 +18,8 @@ use remex_log::{FileDisk, Log};
 use remex_model::{ClusterId, ErrorCode, Index, Term};
 
 use crate::board::Stage;
-use crate::directory::holds_anything;
 use crate::ending::{Damage, Damaged};
+use crate::folders::holds_anything;
 use crate::house::House;
 use crate::parts::{self, Sizes};
 use crate::peer::ask::ask;

@@ -7,7 +7,7 @@ use remex_model::{Error, ErrorCode, Member, MemberChange, MemberRole, NodeId, Pa
 
 use super::awaited::{check_address, expect};
 use super::decide::{Entry, entry, invitable};
-use super::leading::{Stop, propose};
+use super::propose::{Stop, propose};
 use super::{Changed, Steward};
 use crate::peer::ask::{self, Absent};
 use crate::peer::form::{Found, Serving};

@@ -15,8 +15,7 @@ use remex_model::{
 use tokio::task::JoinSet;
 
 use super::decide::check_texts;
-use super::leading::{Stop, propose};
-use super::tend::TTL;
+use super::propose::{Stop, TTL, propose};
 use super::{Changed, Steward, role};
 use crate::peer::form::Serving;
 use crate::{OpenError, random};

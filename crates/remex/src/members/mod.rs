@@ -9,13 +9,14 @@
 //! ([`crate::peer::link`]), learners are promoted by the leader's core, and members' new addresses
 //! are taken over by [`Steward::tend`], which also takes members back that have lost their disks.
 //!
-//! What the leader does is in [`leading`] and [`add`]; what it decides, without touching anything,
-//! in [`decide`]. Members may be named before their nodes run: [`awaited`].
+//! What the leader does is in [`leading`] and [`add`], by way of [`propose`]; what it decides, without
+//! touching anything, in [`decide`]. Members may be named before their nodes run: [`awaited`].
 
 mod add;
 mod awaited;
 mod decide;
 mod leading;
+mod propose;
 mod tend;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use remex_model::{
 };
 
 use self::decide::{resolve, spare};
-use self::leading::Stop;
+use self::propose::Stop;
 use crate::peer::ask::{NoAnswer, ask};
 use crate::peer::form::{Former, Serving};
 use crate::peer::hello::Hello;
@@ -257,9 +258,7 @@ impl Steward {
             }
         }
     }
-}
 
-impl Steward {
     /// A member whose disk has lost what it promised asks whether it can be spared.
     fn answer_spare(&self, from: &Hello) -> Result<Reply, Stop> {
         let serving = self.serving()?;

@@ -10,14 +10,11 @@ use remex_model::{Member, MemberChange, MemberRole, Membership};
 use super::Steward;
 use super::awaited::Complaints;
 use super::decide::check_texts;
-use super::leading::{Stop, propose};
+use super::propose::{Stop, TTL, propose};
 use crate::peer::form::Serving;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Longest time for one change.
-pub(super) const TTL: Duration = Duration::from_secs(5);
 
 /// A member that has been silent for this long is looked for at its address: it may run there without
 /// its disk. Longer than a restart takes: a node that is started with the wrong data directory by

@@ -28,7 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::record::{OWNER, Owner, Record};
-use crate::directory::{LOST_AND_FOUND, create_durably, holds_anything};
+use crate::folders::{LOST_AND_FOUND, create_durably, holds_anything};
 use crate::{Config, OpenError, random};
 
 /// A part of the data.

@@ -2,8 +2,8 @@
 //! each part of the data lies, and `owner` in every folder says whose it is.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use remex_model::{DecodeError, Decoder, Encoder};
 
 use super::Homes;
 use crate::OpenError;
+use crate::folders::replace;
 
 /// Magic bytes at the start of the record.
 const MAGIC: &[u8; 8] = b"RMXPLAC1";
@@ -121,16 +122,6 @@ impl Owner {
         let data_dir = field("of ").unwrap_or("?").to_owned();
         Ok(mark.map_or(Self::Nobody, |mark| Self::Node { mark, data_dir }))
     }
-}
-
-/// Replaces a file of a folder, atomically and durably.
-fn replace(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    let new = folder.join(format!("{name}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(name))?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -303,14 +303,21 @@ fn made(data_dir: &Path, wanted: Option<&Path>) -> Result<Option<PathBuf>, OpenE
     resolved(data_dir, wanted)
 }
 
-/// The one name of a folder; `None` if it is the data directory.
+/// The one name of a folder, also of one that is still to be made; `None` if it is the data directory.
 fn resolved(data_dir: &Path, wanted: &Path) -> Result<Option<PathBuf>, OpenError> {
-    let path = match fs::canonicalize(wanted) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(wanted),
-        path => path,
-    };
+    let path = std::path::absolute(wanted).and_then(|path| canonical(&path));
     let path = path.map_err(|error| at(wanted, error))?;
     Ok((path != data_dir).then_some(path))
+}
+
+/// A path without links, as far as it exists.
+fn canonical(path: &Path) -> io::Result<PathBuf> {
+    match (fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(canonical(parent)?.join(name))
+        }
+        (found, _, _) => found,
+    }
 }
 
 /// Checks that no folder lies in another one that may be removed or replaced as a whole.

@@ -69,6 +69,24 @@ fn a_start_without_the_flag_finds_what_one_with_it_made() {
     assert_eq!(scene.open(&scene.log_in("link")).unwrap().log(), log);
 }
 
+/// A folder that is wanted only after the first start is made by then, behind a link or not.
+#[test]
+fn a_new_folder_behind_a_link_has_the_same_name_at_the_next_start() {
+    let scene = Scene::new();
+    drop(scene.open(&NOTHING).unwrap());
+    fs::create_dir(scene.path("disk")).unwrap();
+    std::os::unix::fs::symlink(scene.path("disk"), scene.path("link")).unwrap();
+    let log = scene.lived("link/new/folder");
+    assert_eq!(log, scene.path("disk/new/folder/log"));
+    assert_eq!(scene.open(&scene.log_in("link/new/folder")).unwrap().log(), log);
+    // Nor does a link lead into the folder of another part.
+    std::os::unix::fs::symlink(scene.path("other/engine"), scene.path("inside")).unwrap();
+    let other = || Directory::open(&scene.path("other")).unwrap();
+    fs::create_dir(other().engine()).unwrap();
+    let error = Directory::open_with(&scene.path("other"), &scene.log_in("inside/log"));
+    assert!(error.unwrap_err().to_string().contains("one lies in the other"));
+}
+
 #[test]
 fn another_folder_is_refused_until_the_part_is_moved_there() {
     let scene = Scene::new();

@@ -6,7 +6,7 @@ use remex_testkit::cluster::ports::free_address;
 use serde_json::{Value, json};
 
 use crate::speaker::Speaker;
-use crate::{Stage, ask};
+use crate::{Stage, ask, ask_with};
 
 /// A key that every dialect can name; to raftexample, it is the target.
 const KEY: &str = "/app/color";
@@ -201,4 +201,45 @@ fn a_listener_speaks_one_dialect_alone() {
         assert_eq!(reply.status, 404, "{target}");
         assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{target}");
     }
+}
+
+/// A page may send text to any address by POST without being asked for it: browsers ask first only
+/// about other methods and types.
+#[test]
+fn a_page_of_another_site_cannot_post_in_any_dialect() {
+    let mut stage = Stage::new();
+    let node = Polyglot::start(&mut stage);
+    let batch = r#"{"operations":[{"put":{"key":"/app/color","value":"blue"}}]}"#;
+    let list = r#"[{"Type":"Add","Key":"/app/color","Value":"blue"}]"#;
+    for (address, target, body) in [
+        (node.native, "/v1/data", r#"{"k":"/app/color","v":"blue"}"#),
+        (node.native, "/v1/batch", batch),
+        (node.native, "/v1/cluster/members", r#"{"peer_url":"127.0.0.1:9"}"#),
+        (node.native, "/tailfeather/key-val/batch", list),
+        (node.hraftd, "/key", r#"{"/app/color":"blue"}"#),
+        (node.hraftd, "/raft1/key", r#"{"key":"/app/color","val":"blue"}"#),
+        (node.hraftd, "/join", r#"{"addr":"127.0.0.1:9","id":"n2"}"#),
+        (node.raft_example, "/set", r#"{"key":"/app/color","value":"blue"}"#),
+        (node.raftexample, "/4", "http://127.0.0.1:9"),
+    ] {
+        for header in [
+            ("Origin", "http://evil.example"),
+            ("Origin", "null"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ] {
+            let reply = ask_with(address, "POST", target, &[header], body);
+            assert_eq!(reply.status, 403, "{target} {header:?}: {}", reply.text());
+        }
+    }
+    assert_eq!(
+        ask(node.native, "GET", "/v1/kv/%2Fapp%2Fcolor", "").status,
+        404,
+        "nothing was done"
+    );
+    let members = ask(node.native, "GET", "/v1/cluster/members", "").text();
+    assert!(!members.contains("127.0.0.1:9\""), "{members}");
+    // A page of its own.
+    let own = format!("http://{}", node.hraftd);
+    let reply = ask_with(node.hraftd, "POST", "/key", &[("Origin", &own)], r#"{"k":"v"}"#);
+    assert_eq!(reply.status, 200, "{}", reply.text());
 }

@@ -5,17 +5,17 @@ use axum::response::Response;
 use http::StatusCode;
 use remex_model::{Error, ErrorCode};
 
-use crate::layers::plain_error;
+use crate::layers::{plain_error, status_of};
 
 /// The answer to a request that failed: 400 if it is at fault, 500 if the cluster is.
 pub(crate) fn failed(error: Error) -> Response {
-    plain_error(status(error.code), "", error)
+    failed_with(status(error.code), error)
 }
 
 /// The answer to a request that could not be carried out, whatever the reason, where the original
 /// has one status for all of them.
 pub(crate) fn failed_with(status: StatusCode, error: Error) -> Response {
-    plain_error(status, "", error)
+    plain_error(status_of(&error, status), "", error)
 }
 
 fn status(code: ErrorCode) -> StatusCode {

@@ -83,6 +83,7 @@ async fn remove(shared: &Shared, members: &[MemberView]) -> Result<String, Error
         return Err(Error::new(ErrorCode::Conflict, detail)
             .hint("check `id` and `addr`, or send this to another member"));
     }
+    let mut names: Vec<&str> = Vec::new();
     for member in members {
         let deadline = shared.change_deadline();
         let step = MemberStep::Remove(member.id.to_string());
@@ -91,11 +92,14 @@ async fn remove(shared: &Shared, members: &[MemberView]) -> Result<String, Error
             Ok(_) => {}
             Err(error) if error.code == ErrorCode::MemberNotFound => {}
             Err(error) => {
-                let detail = format!("{} could not be removed: {}", member.name, error.detail);
+                let mut detail = format!("{} could not be removed: {}", member.name, error.detail);
+                if !names.is_empty() {
+                    detail = format!("{} was removed as asked, but {detail}", names.join(" and "));
+                }
                 return Err(Error { detail, ..error });
             }
         }
+        names.push(&member.name);
     }
-    let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
     Ok(names.join(" and "))
 }

@@ -8,12 +8,12 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_LENGTH};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use remex_model::{Error, ErrorCode};
 
 use super::request_id::REQUEST_ID;
-use super::{Problem, Spoken};
+use super::{Problem, Spoken, guard_post};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
 
@@ -38,7 +38,10 @@ where
 {
     let request_id = shared.request_ids.of(request.headers());
     let is_head = request.method() == Method::HEAD;
-    let mut response = inner(request).await;
+    let mut response = match guard_post(&request) {
+        Ok(()) => inner(request).await,
+        Err(error) => Problem::new(StatusCode::FORBIDDEN, error).into_response(),
+    };
     if let Some(Spoken { error }) = response.extensions_mut().remove::<Spoken>() {
         if let Some(error) = error {
             note(&error, &request_id);
@@ -100,7 +103,6 @@ fn behead(response: &mut Response) {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
     use http_body_util::BodyExt;
 
     use super::*;

@@ -6,6 +6,10 @@
 //! (`Sec-Fetch-Site`, `Origin`). The third, `Host`, tells of a page whose own name was pointed at
 //! this machine, so that the browser takes the two for one site: only names are taken that a
 //! stranger cannot own, or that somebody here has vouched for. Cookies are never looked at.
+//!
+//! A page can send a POST of plain text to anybody, too: browsers ask first only about other
+//! methods and types. So every POST, of whatever dialect, has to pass the first two headers. The
+//! third is not asked for there: a node may be served under any name.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
@@ -13,7 +17,7 @@ use std::sync::OnceLock;
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use remex_model::{Error, ErrorCode};
 
 use crate::surface::Shared;
@@ -32,28 +36,20 @@ pub(crate) fn guard(shared: &Shared, parts: &Parts) -> Result<(), Error> {
     judge(parts, |name| is_known(shared, name))
 }
 
+/// Refuses a POST that a page of another site has made.
+///
+/// # Errors
+/// [`ErrorCode::Denied`], which names what was found.
+pub(crate) fn guard_post<B>(request: &Request<B>) -> Result<(), Error> {
+    match *request.method() {
+        Method::POST => judge_page(request.uri(), request.headers()).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// As [`guard`]; `is_known` says whether somebody has vouched for a name.
 fn judge(parts: &Parts, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
-    if let Some(site @ ("cross-site" | "same-site")) =
-        parts.headers.get(SEC_FETCH_SITE).and_then(|site| site.to_str().ok())
-    {
-        let detail = format!("the request comes from a page of another site ({site})");
-        return Err(denied(detail));
-    }
-    // HTTP/2, and HTTP/1.1 through a proxy, name the host in front of the path.
-    let authority = parts.uri.authority().map(Authority::as_str);
-    let mut hosts = Vec::with_capacity(1);
-    for host in parts.headers.get_all(HOST) {
-        hosts.push(text("Host", host)?);
-    }
-    hosts.extend(authority);
-    for origin in parts.headers.get_all(ORIGIN) {
-        let origin = text("Origin", origin)?;
-        if hosts.is_empty() || !hosts.iter().all(|host| is_of(origin, host)) {
-            let detail = format!("the request comes from a page of another site, {origin}");
-            return Err(denied(detail));
-        }
-    }
+    let hosts = judge_page(&parts.uri, &parts.headers)?;
     match hosts.into_iter().find(|host| !is_ours(host, &is_known)) {
         None => Ok(()),
         Some(host) => {
@@ -61,6 +57,32 @@ fn judge(parts: &Parts, is_known: impl Fn(&str) -> bool) -> Result<(), Error> {
             Err(denied(detail).hint("use a name of the node, or start it with --allow-host"))
         }
     }
+}
+
+/// Refuses what a page of another site has made; else gives the names by which this node was
+/// asked.
+fn judge_page<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Vec<&'a str>, Error> {
+    if let Some(site @ ("cross-site" | "same-site")) =
+        headers.get(SEC_FETCH_SITE).and_then(|site| site.to_str().ok())
+    {
+        let detail = format!("the request comes from a page of another site ({site})");
+        return Err(denied(detail));
+    }
+    // HTTP/2, and HTTP/1.1 through a proxy, name the host in front of the path.
+    let authority = uri.authority().map(Authority::as_str);
+    let mut hosts = Vec::with_capacity(1);
+    for host in headers.get_all(HOST) {
+        hosts.push(text("Host", host)?);
+    }
+    hosts.extend(authority);
+    for origin in headers.get_all(ORIGIN) {
+        let origin = text("Origin", origin)?;
+        if hosts.is_empty() || !hosts.iter().all(|host| is_of(origin, host)) {
+            let detail = format!("the request comes from a page of another site, {origin}");
+            return Err(denied(detail));
+        }
+    }
+    Ok(hosts)
 }
 
 fn denied(detail: String) -> Error {
@@ -82,6 +104,14 @@ fn is_of(origin: &str, host: &str) -> bool {
         };
         strip(page) == strip(host)
     })
+}
+
+/// Whether a request came in at the host and port of `url`.
+pub(crate) fn was_asked_at(parts: &Parts, url: &str) -> bool {
+    let url = url.trim_end_matches('/');
+    let is_there = |host: &str| is_of(url, host);
+    parts.uri.authority().map(Authority::as_str).is_some_and(is_there)
+        || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_there)
 }
 
 /// Whether nobody but this node's own users can reach it under `host`, with or without a port.
@@ -199,6 +229,18 @@ mod tests {
     }
 
     #[test]
+    fn a_url_that_leads_here_again_is_known_by_the_host_that_was_asked() {
+        let asked = |uri: &str, host: &str| {
+            let request = Request::builder().uri(uri).header("host", host).body(()).unwrap();
+            request.into_parts().0
+        };
+        assert!(was_asked_at(&asked("/x", "KV.example:80"), "http://kv.example/"));
+        assert!(was_asked_at(&asked("http://n1:7480/x", "other"), "http://n1:7480"));
+        assert!(!was_asked_at(&asked("/x", "n1:7480"), "http://n2:7480"));
+        assert!(!was_asked_at(&asked("/x", "n1:7481"), "http://n1:7480"));
+    }
+
+    #[test]
     fn a_page_of_another_site_is_refused_and_its_own_page_is_not() {
         let host = ("host", "localhost:9079");
         for site in ["none", "same-origin"] {
@@ -220,5 +262,28 @@ mod tests {
             assert!(judged("/x", &[host, ("origin", origin)]).is_err(), "{origin}");
         }
         assert!(judged("/x", &[("origin", "http://localhost")]).is_err(), "no Host to compare");
+    }
+
+    #[test]
+    fn a_post_is_taken_under_any_name_but_not_from_a_page_of_another_site() {
+        let judged = |method: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(method).uri("/v1/data");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            guard_post(&request.body(()).unwrap())
+        };
+        let host = ("host", "kv.example.com");
+        assert_eq!(judged("POST", &[]), Ok(()));
+        assert_eq!(judged("POST", &[host]), Ok(()));
+        assert_eq!(judged("POST", &[host, ("origin", "https://kv.example.com")]), Ok(()));
+        for headers in [
+            [host, ("origin", "http://evil.example")],
+            [host, ("origin", "null")],
+            [host, ("sec-fetch-site", "cross-site")],
+        ] {
+            assert_eq!(judged("POST", &headers).unwrap_err().code, ErrorCode::Denied);
+            assert_eq!(judged("PUT", &headers), Ok(()), "the browser has asked first");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! another store. The outermost layer adds its headers and leaves the rest alone.
 
 use axum::response::Response;
-use remex_model::Error;
+use http::StatusCode;
+use remex_model::{Effect, Error};
 
 /// Marks an answer as final.
 #[derive(Clone, Debug)]
@@ -21,4 +22,31 @@ pub(crate) fn spoken(mut response: Response) -> Response {
 pub(crate) fn spoken_error(mut response: Response, error: Error) -> Response {
     response.extensions_mut().insert(Spoken { error: Some(error) });
     response
+}
+
+/// The status that tells of `error`: the one that the dialect has for it, unless what was asked for
+/// may have happened. Clients take a status below 500 for a refusal.
+pub(crate) fn status_of(error: &Error, status: StatusCode) -> StatusCode {
+    match error.effect {
+        Effect::Unknown if status.is_client_error() => StatusCode::INTERNAL_SERVER_ERROR,
+        Effect::Unknown | Effect::None => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remex_model::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn what_may_have_happened_is_not_told_as_refused() {
+        let error = Error::new(ErrorCode::Timeout, "no answer in time");
+        for status in [StatusCode::BAD_REQUEST, StatusCode::CONFLICT, StatusCode::GATEWAY_TIMEOUT] {
+            assert_eq!(status_of(&error, status), status);
+        }
+        let error = error.effect_unknown();
+        assert_eq!(status_of(&error, StatusCode::BAD_REQUEST), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(status_of(&error, StatusCode::GATEWAY_TIMEOUT), StatusCode::GATEWAY_TIMEOUT);
+    }
 }

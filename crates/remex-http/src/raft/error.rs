@@ -43,7 +43,7 @@ fn status(code: ErrorCode) -> StatusCode {
 
 /// The answer that tells of an error.
 pub(crate) fn answer(error: Error) -> Response {
-    let status = status(error.code);
+    let status = layers::status_of(&error, status(error.code));
     let mut text = error.detail.clone();
     if let Some(hint) = &error.hint {
         text.push_str("; ");

@@ -7,14 +7,14 @@ use http::StatusCode;
 use remex_model::{Error, ErrorCode};
 
 use super::wire::ErrorBody;
-use crate::layers::{plain_error, plain_json};
+use crate::layers::{plain_error, plain_json, status_of};
 
 /// The answer to a request that failed.
 pub(crate) fn failed(error: Error) -> Response {
     answer(status(error.code), error)
 }
 
-/// The answer to a `/join` that failed: always the same, as in the original.
+/// The answer to a `/join` that failed: the same for every reason, as in the original.
 pub(crate) fn not_joined(error: Error) -> Response {
     answer(StatusCode::BAD_REQUEST, error)
 }
@@ -25,6 +25,7 @@ pub(crate) fn not_the_leader() -> Response {
 }
 
 fn answer(status: StatusCode, error: Error) -> Response {
+    let status = status_of(&error, status);
     plain_error(status, status.canonical_reason().unwrap_or_default(), error)
 }
 

@@ -5,11 +5,11 @@ use axum::response::Response;
 use http::StatusCode;
 use remex_model::{Error, ErrorCode};
 
-use crate::layers::plain_error;
+use crate::layers::{plain_error, status_of};
 
 /// The answer to a request that failed; `line` is what the original says then.
 pub(crate) fn failed(line: &str, error: Error) -> Response {
-    plain_error(status(error.code), line, error)
+    plain_error(status_of(&error, status(error.code)), line, error)
 }
 
 /// 400 if the request is at fault, as in the original; 500 if the cluster is, which the original

@@ -13,19 +13,9 @@ use crate::layers;
 /// What the dialect says when nobody leads.
 const NO_LEADER: &str = "No current leader, try again later";
 
-/// The status of an error. Below 500 nothing has happened: that is what clients take it for.
-fn status(error: &Error) -> StatusCode {
-    match status_of(error.code) {
-        refused if refused.is_client_error() && error.effect == Effect::Unknown => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-        status => status,
-    }
-}
-
 /// The status of a code. Broken limits are 400 here, and a node that cannot lead a request to a
 /// leader says 412.
-fn status_of(code: ErrorCode) -> StatusCode {
+fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadRequest
         | ErrorCode::InvalidKey
@@ -65,7 +55,7 @@ fn passes(status: StatusCode) -> bool {
 
 /// The answer that tells of an error.
 pub(crate) fn answer(error: Error) -> Response {
-    let status = status(&error);
+    let status = layers::status_of(&error, status(error.code));
     let text = text(&error);
     let mut response = convert::reply(status, &ErrorBody { error: &text });
     if error.retry != Retry::Never || passes(status) {
@@ -105,10 +95,10 @@ mod tests {
     #[test]
     fn t18_what_may_have_happened_is_not_told_as_refused() {
         let error = Error::new(ErrorCode::NoLeader, "leadership has moved");
-        assert_eq!(status(&error), StatusCode::PRECONDITION_FAILED);
         assert_eq!(text(&error), NO_LEADER);
+        assert_eq!(answer(error.clone()).status(), StatusCode::PRECONDITION_FAILED);
         let error = error.effect_unknown();
-        assert_eq!(status(&error), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(text(&error).contains("may still have happened"));
+        assert_eq!(answer(error).status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

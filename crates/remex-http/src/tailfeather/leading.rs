@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The redirect for a request that the leader has to answer; `None` if this node can answer it:
-/// because it leads, or because it does not know a URL of the leader that is not its own, and
+/// because it leads, or because it knows no URL of the leader but one that leads to itself, and
 /// passes the request on inside.
 ///
 /// # Errors
@@ -36,6 +36,8 @@ pub(crate) async fn elsewhere(
     let members = shared.admin.cluster().members;
     let url = members.into_iter().find(|member| member.id == leader).map(|one| one.client_url);
     let url = url.filter(|url| !url.is_empty() && *url != own.client_url);
+    // A URL that several nodes share, that of a balancer in front of them, would lead here again.
+    let url = url.filter(|url| !layers::was_asked_at(parts, url));
     Ok(url.and_then(|url| redirect(&url, parts)))
 }
 

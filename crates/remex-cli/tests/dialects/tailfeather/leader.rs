@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use remex_testkit::cluster::{Cluster, Plan};
 use serde_json::{Value, json};
 
-use super::{DOCUMENT, error, follow, read, set, sorted, value};
+use super::{DOCUMENT, error, follow, raw, read, set, sorted, value};
 use crate::{ask, binary, cluster, eventually};
 
 #[test]
@@ -48,6 +48,18 @@ fn t19_a_follower_that_knows_no_url_of_the_leader_passes_the_request_on() {
     }
     let reply = ask(others[0], "GET", "/tailfeather/key-val/read?key=k&mode=leader", "");
     assert_eq!(reply.json().unwrap()["Value"], 1);
+}
+
+/// The leader's URL is one that leads to any node: sent there, a request would come back.
+#[test]
+fn t17_a_redirect_never_leads_to_where_the_request_came_from() {
+    let cluster = cluster(3);
+    let (leader, others) = sorted(&cluster);
+    let target = "/tailfeather/key-val/set?key=k&val=1";
+    let asked = format!("GET {target} HTTP/1.1\r\nHost: {leader}\r\nConnection: close\r\n\r\n");
+    let answer = raw(others[0], &[&asked]);
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert_eq!(value(leader, "k"), 1);
 }
 
 #[test]

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn all_pairs_are_written_in_order() {
+    fn h10_all_pairs_are_written_in_order() {
         assert_eq!(pairs(br#"{"user1":"batman"}"#).unwrap(), [written("user1", "batman")]);
         assert_eq!(
             pairs(br#"{"b":"1","a":"","b":"2"}"#).unwrap(),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_of_texts_is_refused_whole() {
+    fn h10_what_is_no_object_of_texts_is_refused_whole() {
         for body in
             ["", "[]", "null", r#"{"a":1}"#, r#"{"a":"1","b":null}"#, r#"{"a":"1"}{"b":"2"}"#]
         {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_form_names_key_and_value() {
+    fn h4_the_other_form_names_key_and_value() {
         assert_eq!(set(br#"{"val":"no","key":"yes"}"#).unwrap(), written("yes", "no"));
         for body in [r#"{"key":"a"}"#, r#"{"val":"a"}"#, r#"{"key":"","val":""}"#, "{}", ""] {
             assert!(set(body.as_bytes()).is_err(), "{body}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_has_exactly_its_fields() {
+    fn h4_h12_a_join_has_exactly_its_fields() {
         let node = Newcomer { name: "node1".to_owned(), address: "localhost:12001".to_owned() };
         assert_eq!(newcomer(br#"{"addr":"localhost:12001","id":"node1"}"#).unwrap(), node);
         for body in [
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_all_that_follows_the_first_key() {
+    fn h4_h11_the_key_is_all_that_follows_the_first_key() {
         for (path, expected) in [
             ("/key/user1", "user1"),
             ("/key/a/b%2Fc", "a/b/c"),

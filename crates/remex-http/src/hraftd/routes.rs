@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_in_front_tells_the_two_systems_apart() {
+    fn h4_a_directory_in_front_tells_the_two_systems_apart() {
         for (path, place) in [
             ("/key", Some(Named::Key)),
             ("/key/", Some(Named::Key)),

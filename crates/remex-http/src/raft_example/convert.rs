@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_in_any_case_and_the_last_one_counts() {
+    fn e6_names_are_read_in_any_case_and_the_last_one_counts() {
         for body in [
             r#"{"key": "x", "value": "23"}"#,
             r#" {"Value":"23","Key":"x"}"#,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_pair_of_texts_is_refused() {
+    fn e8_a_body_that_is_no_pair_of_texts_is_refused() {
         for body in [
             "",
             "x",
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follower_has_an_address_and_an_id() {
+    fn e3_a_follower_has_an_address_and_an_id() {
         let of = |query| follower(Some(query));
         assert_eq!(
             of("followerAddr=localhost:2223&followerId=node2").unwrap(),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_and_an_empty_one_are_not_told_apart_but_no_key_is_an_error() {
+    fn e10_a_missing_key_and_an_empty_one_are_not_told_apart_but_no_key_is_an_error() {
         assert_eq!(data(None).data, "");
         assert_eq!(key(Some("key=a%20b&key=c")).unwrap(), Key::from("a b"));
         assert_eq!(key(None).unwrap_err().code, ErrorCode::BadRequest);

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_target_is_the_key() {
+    fn r4_the_whole_target_is_the_key() {
         for target in ["/", "/my-key", "/a?b=1", "/a?", "//a/../b", "/a%2Fb", "/a+b", "/ü"] {
             assert_eq!(key(&uri(target)).unwrap(), Key::from(target));
         }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_named_by_its_number() {
+    fn r5_r6_a_node_is_named_by_its_number() {
         assert_eq!(node_name(&uri("/0x4")).unwrap(), "4");
         for target in ["/", "/my-key", "/4?x", "//4", "/0"] {
             let error = node_name(&uri(target)).unwrap_err();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_given_by_its_url() {
+    fn r5_a_peer_is_given_by_its_url() {
         assert_eq!(address(b"http://127.0.0.1:42379").unwrap(), "127.0.0.1:42379");
         assert_eq!(address(b"http://127.0.0.1:42379\n").unwrap(), "127.0.0.1:42379");
         for body in [&b""[..], b"http://127.0.0.1", b"\xff", b"value"] {

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_go_reads_literals() {
+    fn r5_r6_numbers_are_read_as_go_reads_literals() {
         for (text, number) in [
             ("4", 4),
             ("0x4", 4),
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_node() {
+    fn r5_r6_anything_else_is_no_node() {
         for text in [
             "",
             "0",

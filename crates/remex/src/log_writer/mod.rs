@@ -305,7 +305,8 @@ mod tests {
         let log = Arc::new(Mutex::new(open(folder.path())));
         let mut writer = LogWriter::new(Arc::clone(&log), Arc::clone(&inbox), Arc::default());
         assert_eq!(writer.write(vec![write(1)]).unwrap(), Some(1));
-        writer.slow = true;
+        // Whatever that took on this disk: one fast sync is enough now.
+        (writer.slow, writer.average) = (true, FAST);
         for number in 2..=20 {
             assert_eq!(writer.write(vec![write(number)]).unwrap(), None);
         }

@@ -74,8 +74,8 @@ pub(crate) fn conf_change(before: &Membership, after: &Membership) -> ConfChange
         singles.push(single(member.id.get(), ConfChangeType::RemoveNode));
     }
     if singles.is_empty() {
-        // An update of a name or an address, or of who is awaited. The library passes over node 0, and takes a change
-        // without steps for the one that leaves a joint membership.
+        // An update of a name or an address, or of who is awaited. The library passes over node 0,
+        // and takes a change without steps for the one that leaves a joint membership.
         singles.push(single(0, ConfChangeType::AddNode));
     }
     change.set_changes(singles.into());

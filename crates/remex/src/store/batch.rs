@@ -61,8 +61,7 @@ impl Batch {
 
     /// Gives the batch a name of its own. A batch of the same name and content is applied once, however
     /// often it is sent: so it can be sent again after an error that leaves open whether it was
-    /// applied. The last 65 536 names are remembered,
-    /// or as many as take 32 MiB.
+    /// applied. The last 65 536 names are remembered, or as many as take 32 MiB.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.command.request_key = Some(RequestKey(Bytes::from(name.into())));
         self

@@ -184,7 +184,7 @@ pub(super) fn foreign(folder: &str, name: &str) -> Failure {
     Failure::new(Exit::Protected, message).remedy("name an empty directory, or a new one")
 }
 
-fn unreadable(path: &str, error: io::Error) -> Failure {
+pub(super) fn unreadable(path: &str, error: io::Error) -> Failure {
     Failure::new(Exit::Failure, format!("cannot read {path}: {error}"))
         .remedy("name a directory that can be read and written")
 }

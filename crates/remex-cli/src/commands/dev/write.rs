@@ -70,10 +70,7 @@ fn check(
                     "use the options that it was written with, remove it, or name another directory",
                 ));
             }
-            Err(error) => {
-                return Err(Failure::new(Exit::Failure, format!("cannot read {file}: {error}"))
-                    .remedy("name a directory that can be read and written"));
-            }
+            Err(error) => return Err(directory::unreadable(file, error)),
         }
     }
     Ok(())

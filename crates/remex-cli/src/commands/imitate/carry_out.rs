@@ -29,6 +29,7 @@ pub(super) fn carry_out(plan: Plan, globals: &Globals) -> Result<(), Failure> {
     for folder in &plan.folders {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(Exit::Failure, format!("cannot make {}: {error}", folder.display()))
+                .remedy("name a folder that can be written, or make it by hand")
         })?;
     }
     let config = std::env::var_os("REMEX_CONFIG").filter(|path| !path.is_empty());

@@ -208,6 +208,7 @@ fn integer(text: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words;
     use super::*;
 
     const PROGRAM: Program = Program {
@@ -221,8 +222,7 @@ mod tests {
     };
 
     fn parse(line: &str) -> Result<Words, String> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        PROGRAM.parse(&words)
+        PROGRAM.parse(&words(line))
     }
 
     #[test]

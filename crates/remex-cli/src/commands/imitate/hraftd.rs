@@ -97,17 +97,16 @@ fn invitation(join: &str, address: &str, id: &str) -> Result<Invitation, Failure
 #[cfg(test)]
 mod tests {
     use super::super::machine::Imagined;
+    use super::super::words;
     use super::*;
     use crate::exit::Exit;
 
     fn read(line: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        plan(&words, &Imagined::default())
+        plan(&words(line), &Imagined::default())
     }
 
     fn native(line: &str) -> String {
-        let native = read(line).unwrap().native();
-        native.split_once(" serve ").unwrap().1.to_owned()
+        read(line).unwrap().arguments()
     }
 
     #[test]

@@ -127,6 +127,12 @@ fn mistake(message: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failure, message)
 }
 
+/// The words of a command line in which no blank is quoted.
+#[cfg(test)]
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,18 +155,8 @@ mod tests {
 
     #[test]
     fn help_is_asked_for_in_every_way() {
-        let asks = |words: &[&str]| asks_for_help(&words.map_owned());
-        assert!(asks(&["-id", "a", "--help"]) && asks(&["-h"]) && asks(&["-help"]));
-        assert!(!asks(&["-id", "help"]) && !asks(&["--", "--help"]) && !asks(&[]));
-    }
-
-    trait MapOwned {
-        fn map_owned(&self) -> Vec<String>;
-    }
-
-    impl MapOwned for [&str] {
-        fn map_owned(&self) -> Vec<String> {
-            self.iter().map(|&word| word.to_owned()).collect()
-        }
+        let asks = |line| asks_for_help(&words(line));
+        assert!(asks("-id a --help") && asks("-h") && asks("-help"));
+        assert!(!asks("-id help") && !asks("-- --help") && !asks(""));
     }
 }

@@ -85,18 +85,23 @@ impl Plan {
 
     /// The command line of `remex serve` that means the same, as a line for a shell.
     pub(super) fn native(&self) -> String {
-        let mut line = format!("{} serve", shell::quoted(&shell::program()));
+        format!("{} serve {}", shell::quoted(&shell::program()), self.arguments())
+    }
+
+    /// The arguments of that command line.
+    pub(super) fn arguments(&self) -> String {
+        let mut words = Vec::with_capacity(self.settings.len());
         for (name, text) in &self.settings {
             let text = shell::quoted(text);
             if TABLE.iter().any(|setting| setting.name == *name && setting.is_switch()) {
-                line.push_str(&format!(" --{name}"));
+                words.push(format!("--{name}"));
             } else if text.starts_with('-') {
-                line.push_str(&format!(" --{name}={text}"));
+                words.push(format!("--{name}={text}"));
             } else {
-                line.push_str(&format!(" --{name} {text}"));
+                words.push(format!("--{name} {text}"));
             }
         }
-        line
+        words.join(" ")
     }
 
     /// What is said on standard error before anything is done, a line each; where it is to be quiet,

@@ -64,17 +64,16 @@ fn unread(words: &[String]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::super::machine::Imagined;
+    use super::super::words;
     use super::*;
     use crate::exit::Exit;
 
     fn read(line: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        plan(&words, &Imagined::default())
+        plan(&words(line), &Imagined::default())
     }
 
     fn native(line: &str) -> String {
-        let native = read(line).unwrap().native();
-        native.split_once(" serve ").unwrap().1.to_owned()
+        read(line).unwrap().arguments()
     }
 
     #[test]

@@ -97,19 +97,18 @@ fn peer(url: &str) -> Result<Address, String> {
 mod tests {
     use super::super::machine::Imagined;
     use super::super::plan::Course;
+    use super::super::words;
     use super::*;
     use crate::exit::Exit;
 
     const THREE: &str = "http://127.0.0.1:12379,http://127.0.0.1:22379,http://127.0.0.1:32379";
 
     fn read(line: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        plan(&words, &Imagined::default())
+        plan(&words(line), &Imagined::default())
     }
 
     fn native(line: &str) -> String {
-        let native = read(line).unwrap().native();
-        native.split_once(" serve ").unwrap().1.to_owned()
+        read(line).unwrap().arguments()
     }
 
     #[test]

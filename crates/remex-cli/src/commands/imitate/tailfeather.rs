@@ -228,8 +228,7 @@ mod tests {
     }
 
     fn native(words: &[&str]) -> String {
-        let native = read(words).unwrap().native();
-        native.split_once(" serve ").unwrap().1.to_owned()
+        read(words).unwrap().arguments()
     }
 
     const ONE: &str = "--name One --data-dir One --wait --single-port --listen 0.0.0.0:9079 \

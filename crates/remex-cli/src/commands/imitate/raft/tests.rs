@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::super::machine::Imagined;
 use super::super::plan::Course;
+use super::super::words;
 use super::*;
 use crate::exit::Exit;
 
@@ -20,23 +21,18 @@ const FOLDERS: &str = "--log-entry-path=l --log-metadata-path=m --raft-state-pat
                        --snapshot-path=p";
 
 fn read_on(line: &str, machine: &dyn Machine) -> Result<Plan, Failure> {
-    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    plan(&words, machine)
+    plan(&words(line), machine)
 }
 
 fn read(line: &str) -> Result<Plan, Failure> {
     read_on(line, &Imagined::default())
 }
 
-fn arguments(plan: &Plan) -> String {
-    plan.native().split_once(" serve ").unwrap().1.to_owned()
-}
-
 #[test]
 fn u7_the_documented_line_becomes_settings() {
     let plan = read(EXAMPLE).unwrap();
     assert_eq!(
-        arguments(&plan),
+        plan.arguments(),
         "--name node-1 --data-dir ./local-cluster/node-1/state \
          --log-dir ./local-cluster/node-1/data/entry \
          --snapshot-dir ./local-cluster/node-1/snapshot --listen 0.0.0.0:7777 \
@@ -77,7 +73,7 @@ fn u7_what_is_required_is_named() {
 #[test]
 fn u9_times_and_attempts_have_the_programs_defaults() {
     let line = format!("--id a --api-port 1 --rpc-port 2 {FOLDERS} --cluster-config-path c");
-    let native = arguments(&read(&line).unwrap());
+    let native = read(&line).unwrap().arguments();
     assert!(
         native.ends_with(
             "--election-timeout 2000ms --heartbeat 500ms --peer-timeout 1000ms \
@@ -157,7 +153,7 @@ fn u11_the_configuration_file_stands_for_all_flags() {
     );
     let plan = read(&format!("--id=other --heartbeat=1 --config-file={path}")).unwrap();
     assert_eq!(
-        arguments(&plan),
+        plan.arguments(),
         "--name node-2 --data-dir s --log-dir l --snapshot-dir p --listen 0.0.0.0:7778 \
          --peer-listen 0.0.0.0:6667 --cluster-file c.json --election-timeout 1500ms \
          --heartbeat 400ms --peer-timeout 900ms --request-timeout 2000ms --forward-timeout 1500ms \
@@ -210,7 +206,7 @@ fn pod_line(node: &str, folder: &TempDir) -> String {
 #[test]
 fn u8_a_pod_finds_the_others_by_its_labels() {
     let folder = pod_folder(LABELS);
-    let native = arguments(&read(&pod_line("raft000-1", &folder)).unwrap());
+    let native = read(&pod_line("raft000-1", &folder)).unwrap().arguments();
     assert!(
         native.contains(
             "--listen 0.0.0.0:7777 --peer-listen 0.0.0.0:6666 \

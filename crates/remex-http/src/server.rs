@@ -54,8 +54,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let shared = Arc::new(Shared::new(surface));
     let options = &shared.options;
-    let mut doors: Vec<Door> =
-        listeners.into_iter().map(|listener| Door::new(listener, &shared)).collect();
+    let mut sockets: Vec<Listening> =
+        listeners.into_iter().map(|listener| Listening::new(listener, &shared)).collect();
     let protocol = Arc::new(protocol(options));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -69,7 +69,7 @@ pub async fn serve(
                     tracing::error!(%error, "a connection met a defect");
                 }
             }
-            (stream, dispatch) = accept(&mut doors),
+            (stream, dispatch) = accept(&mut sockets),
                 if connections.len() < options.connections_max =>
             {
                 let protocol = Arc::clone(&protocol);
@@ -81,7 +81,7 @@ pub async fn serve(
             }
         }
     }
-    drop(doors);
+    drop(sockets);
     shared.start_draining();
     let drain_timeout = Duration::from_millis(options.drain_timeout_ms);
     if tokio::time::timeout(drain_timeout, graceful.shutdown()).await.is_err() {
@@ -94,12 +94,12 @@ pub async fn serve(
 
 /// A socket, and who answers what comes in there.
 #[derive(Debug)]
-struct Door {
+struct Listening {
     socket: TcpListener,
     dispatch: Arc<Dispatch>,
 }
 
-impl Door {
+impl Listening {
     fn new(listener: Listener, shared: &Arc<Shared>) -> Self {
         let Listener { socket, dialect } = listener;
         Self { socket, dispatch: Arc::new(Dispatch::new(Arc::clone(shared), dialect)) }
@@ -113,16 +113,16 @@ fn protocol(options: &Options) -> Protocol {
     )
 }
 
-/// The next connection to any of the doors. Failures are outlived: those of a single connection
+/// The next connection to any of the sockets. Failures are outlived: those of a single connection
 /// at once, those of the process after a pause.
-async fn accept(doors: &mut [Door]) -> (TcpStream, Arc<Dispatch>) {
+async fn accept(sockets: &mut [Listening]) -> (TcpStream, Arc<Dispatch>) {
     loop {
-        let (position, accepted) = poll_fn(|context| next(doors, context)).await;
+        let (position, accepted) = poll_fn(|context| next(sockets, context)).await;
         // The others are asked first the next time.
-        doors.rotate_left(position + 1);
-        let error = match (accepted, doors.last()) {
-            (Ok((stream, peer)), Some(door)) => {
-                return (prepared(stream, peer), Arc::clone(&door.dispatch));
+        sockets.rotate_left(position + 1);
+        let error = match (accepted, sockets.last()) {
+            (Ok((stream, peer)), Some(listening)) => {
+                return (prepared(stream, peer), Arc::clone(&listening.dispatch));
             }
             (Ok(_), None) => continue,
             (Err(error), _) => error,
@@ -136,10 +136,10 @@ async fn accept(doors: &mut [Door]) -> (TcpStream, Arc<Dispatch>) {
     }
 }
 
-/// What comes in at the first door that has something.
-fn next(doors: &[Door], context: &mut Context<'_>) -> Poll<(usize, Accepted)> {
-    for (position, door) in doors.iter().enumerate() {
-        if let Poll::Ready(accepted) = door.socket.poll_accept(context) {
+/// What comes in at the first socket that has something.
+fn next(sockets: &[Listening], context: &mut Context<'_>) -> Poll<(usize, Accepted)> {
+    for (position, listening) in sockets.iter().enumerate() {
+        if let Poll::Ready(accepted) = listening.socket.poll_accept(context) {
             return Poll::Ready((position, accepted));
         }
     }

@@ -43,8 +43,8 @@ Alone it is a one-node cluster at once. With --join it asks any node of a runnin
 in; with --join and --expect, the same command line on every machine founds one cluster, in any
 order of starting; with --wait it waits to be invited (remex cluster add). Once it is a member none
 of these changes anything: the same command line is right for every restart. A node that lost its
-disk comes back under its --name by itself. Settings come from flags, REMEX_* variables (--data-dir is REMEX_DATA_DIR), the file
-named by --config (TOML: data-dir = '…'), and defaults, in this order.
+disk comes back under its --name by itself. Settings come from flags, REMEX_* variables (--data-dir
+is REMEX_DATA_DIR), the file named by --config (TOML: data-dir = '…'), and defaults, in this order.
 
 SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops it at once. Exit code
 9 if the node was removed from its cluster: do not start it again with its old data.
@@ -52,8 +52,10 @@ SIGTERM and Ctrl-C stop the node in good order within 10 s; a second one stops i
 Examples:
   remex serve
   remex serve --data-dir /var/lib/remex --listen 10.0.0.1:7480 --peer-listen 10.0.0.1:7481
-  remex serve --join 10.0.0.1:7481,10.0.0.2:7481,10.0.0.3:7481 --expect 3
-  remex serve --name n4 --join http://10.0.0.1:7480
+  remex serve --name n1 --listen 10.0.0.1:7480 --peer-listen 10.0.0.1:7481 \\
+      --join 10.0.0.1:7481,10.0.0.2:7481,10.0.0.3:7481 --expect 3
+  remex serve --name n4 --listen 10.0.0.4:7480 --peer-listen 10.0.0.4:7481 \\
+      --join http://10.0.0.1:7480
   remex serve --name n1 --cluster-file cluster.json
   remex serve --dialect hraftd=127.0.0.1:11000 --dialect raftexample=127.0.0.1:12380
   remex serve --wait --log-format json --log-level info,remex_http=debug

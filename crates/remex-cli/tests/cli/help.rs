@@ -16,6 +16,7 @@ fn help_goes_to_standard_output_and_ends_in_examples() {
         let help = run(&[command, "--help"]);
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""), "{command}");
         let (_, examples) = help.stdout().rsplit_once("\nExamples:\n").unwrap();
+        let examples = examples.replace("\\\n", "");
         let good = |line: &str| line.starts_with("  ") && line.contains("remex");
         assert!(examples.trim_end().lines().all(good), "{examples}");
     }

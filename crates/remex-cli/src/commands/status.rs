@@ -78,6 +78,10 @@ async fn ask_leader(
 
 /// Whether the cluster can take writes now.
 fn verdict(cluster: &Cluster) -> Result<(), Failure> {
+    if cluster.id.is_none() {
+        let why = "the node belongs to no cluster yet";
+        return Err(Failure::new(Exit::CheckFailed, why).hint("invite it, or start it with --join"));
+    }
     let quorum = cluster.quorum;
     if quorum.reachable < quorum.needed || cluster.leader.is_none() {
         // Said in the table already.
@@ -118,8 +122,13 @@ fn troubles(cluster: &Cluster) -> Vec<String> {
     let mut lines = Vec::new();
     let quorum = cluster.quorum;
     if cluster.id.is_none() {
-        let fix = "invite it: remex cluster add HOST:PORT, or start it with --join";
-        lines.push(format!("this node belongs to no cluster yet; {fix}"));
+        let here = cluster.members.first().map_or("HOST:PORT", |node| node.peer_address.as_str());
+        let fix = format!(
+            "invite it through a member: remex cluster add {} -e MEMBER; or start it with --join",
+            output::on_a_line(here, 80)
+        );
+        // Nobody else is known, and the node itself has just answered.
+        return vec![format!("this node belongs to no cluster yet; {fix}")];
     } else if quorum.reachable < quorum.needed {
         let missing = quorum.needed - quorum.reachable;
         lines.push(format!(
@@ -168,6 +177,9 @@ fn silence(member: &Member) -> Option<String> {
 
 /// How many more voters may fail, in words.
 fn margin(cluster: &Cluster) -> String {
+    if cluster.id.is_none() {
+        return "none yet".to_owned();
+    }
     let quorum = cluster.quorum;
     let state = format!("{} of {} voters reachable", quorum.reachable, quorum.voters);
     match quorum.reachable.checked_sub(quorum.needed) {
@@ -245,8 +257,24 @@ mod tests {
         }
         cluster.quorum.reachable = 1;
         assert!(troubles(&cluster)[0].contains("remex cluster recover"));
+    }
+
+    #[test]
+    fn a_node_without_a_cluster_is_not_told_to_be_started_or_removed() {
+        let mut cluster = cluster(0, 0);
         cluster.id = None;
-        assert!(troubles(&cluster)[0].contains("remex cluster add"));
+        cluster.leader = None;
+        cluster.members.remove(0);
+        let text = describe(&cluster, "http://h:3");
+        assert!(text.contains("quorum   none yet\n"), "{text}");
+        assert!(text.contains("\n! this node belongs to no cluster yet; invite it"), "{text}");
+        assert!(text.contains("remex cluster add h:4 -e MEMBER"), "{text}");
+        assert!(!text.contains("was never heard of"), "{text}");
+        let failure = verdict(&cluster).unwrap_err();
+        assert_eq!(
+            (failure.exit, failure.message.as_str()),
+            (Exit::CheckFailed, "the node belongs to no cluster yet")
+        );
     }
 
     #[test]

@@ -98,7 +98,14 @@ impl Remove {
     pub(crate) async fn run(self, globals: &Globals) -> Result<(), Failure> {
         let change = forced(ChangeMember::remove(self.name), self.force);
         if let Some(member) = carry_out(globals, &change.call()).await? {
-            said(globals, &format!("{} is no member any more; its node stops", member.name));
+            let name = member.name;
+            said(
+                globals,
+                &match member.awaited {
+                    true => format!("{name} is not awaited any more"),
+                    false => format!("{name} is no member any more; its node stops"),
+                },
+            );
         }
         Ok(())
     }

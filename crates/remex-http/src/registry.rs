@@ -45,7 +45,11 @@ impl FromStr for Dialect {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::all().find(|dialect| dialect.as_str() == text).ok_or_else(|| {
             let names: Vec<&str> = Self::all().map(Self::as_str).collect();
-            format!("is no dialect with a port of its own; there are {}", names.join(", "))
+            let names = names.join(", ");
+            match DIALECTS.iter().any(|dialect| dialect.name == text) {
+                true => format!("is spoken on the client port, always; with ports of their own there are {names}"),
+                false => format!("is no dialect with a port of its own; there are {names}"),
+            }
         })
     }
 }

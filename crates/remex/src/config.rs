@@ -196,14 +196,14 @@ fn check_pace(config: &Config) -> Result<(), String> {
     if heartbeat_ms.saturating_mul(3) > election_timeout_ms {
         return Err(format!(
             "the election timeout ({election_timeout_ms} ms) must be at least three heartbeats (of \
-             {heartbeat_ms} ms), or every late heartbeat starts an election; raise the one or lower \
-             the other"
+             {heartbeat_ms} ms), or every late heartbeat starts an election; raise \
+             --election-timeout or lower --heartbeat"
         ));
     }
     if election_timeout_ms > TIME_MAX_MS {
         return Err(format!(
             "an election timeout of {election_timeout_ms} ms leaves the cluster without a leader \
-             for as long: choose at most {TIME_MAX_MS} ms"
+             for as long: choose at most {TIME_MAX_MS} ms for --election-timeout"
         ));
     }
     Ok(())
@@ -215,14 +215,14 @@ fn check_peers(config: &Config) -> Result<(), String> {
     if peer_timeout_ms <= heartbeat_ms {
         return Err(format!(
             "the peer timeout ({peer_timeout_ms} ms) must be longer than a heartbeat \
-             ({heartbeat_ms} ms), or peers that only have nothing to say are disconnected; raise the \
-             one or lower the other"
+             ({heartbeat_ms} ms), or peers that only have nothing to say are disconnected; raise \
+             --peer-timeout or lower --heartbeat"
         ));
     }
     if peer_timeout_ms > TIME_MAX_MS {
         return Err(format!(
             "a peer timeout of {peer_timeout_ms} ms is too long to notice a peer that is gone: \
-             choose at most {TIME_MAX_MS} ms"
+             choose at most {TIME_MAX_MS} ms for --peer-timeout"
         ));
     }
     if config.forward_timeout_ms == Some(0) {
@@ -248,13 +248,14 @@ fn check_peers(config: &Config) -> Result<(), String> {
     if pause_ms > pause_max_ms {
         return Err(format!(
             "the first connect pause ({pause_ms} ms) is longer than the longest one \
-             ({pause_max_ms} ms); lower the first or raise the longest"
+             ({pause_max_ms} ms); lower --connect-pause or raise \
+             --connect-pause-max"
         ));
     }
     if pause_max_ms > TIME_MAX_MS {
         return Err(format!(
             "a longest connect pause of {pause_max_ms} ms keeps a peer away that is back: choose \
-             at most {TIME_MAX_MS} ms"
+             at most {TIME_MAX_MS} ms for --connect-pause-max"
         ));
     }
     if config.single_port && config.peer_listen.port() == 0 && config.peer_advertise.is_none() {

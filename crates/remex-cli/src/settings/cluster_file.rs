@@ -30,6 +30,9 @@ pub(crate) struct Line {
 /// A line for people, without the file's name.
 pub(super) fn read(text: &str, name: &str) -> Result<BTreeMap<&'static str, String>, String> {
     let nodes = parse(text)?;
+    if nodes.is_empty() {
+        return Err("it lists no nodes".to_owned());
+    }
     let Some(me) = nodes.iter().find(|node| node.node_id == name) else {
         let names: Vec<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
         return Err(format!("it has no node {name}; its nodes are {}", names.join(", ")));
@@ -154,6 +157,7 @@ mod tests {
                 two(r#""node_id":"b","rpc_url":"h:3","api_url":"h:4""#),
                 "no node c; its nodes are a, b",
             ),
+            ("[]".to_owned(), "it lists no nodes"),
             (
                 two(r#""node_id":"b","rpc_url":"localhost:3","api_url":"127.0.0.1:3""#),
                 "both addresses of b are 127.0.0.1:3",

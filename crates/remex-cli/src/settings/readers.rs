@@ -86,7 +86,7 @@ pub(super) fn nodes(text: &str) -> Result<(Vec<String>, Vec<Endpoint>), String> 
             urls.push(endpoint(part)?);
         } else {
             let peer = host_and_port(part);
-            peers.push(peer.map_err(|why| format!("is not a list: '{part}' {why}"))?);
+            peers.push(peer.map_err(|why| format!("is refused: '{part}' {why}"))?);
         }
     }
     Ok((peers, urls))
@@ -125,13 +125,11 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn dialects(text: &str) -> Result<Vec<(Dialect, SocketAddr)>, String> {
     let read = |part: &str| {
         let (name, place) = part.split_once('=').ok_or_else(|| {
-            format!(
-                "is no list of dialects: '{part}' is not NAME=ADDR, as in hraftd=127.0.0.1:11000"
-            )
+            format!("must be NAME=ADDR, as in hraftd=127.0.0.1:11000; '{part}' has no =")
         })?;
-        let dialect = name.trim().parse().map_err(|why| format!("cannot be: '{name}' {why}"))?;
+        let dialect = name.trim().parse().map_err(|why| format!("is refused: '{name}' {why}"))?;
         let address =
-            address(place.trim()).map_err(|why| format!("is no list: '{place}' {why}"))?;
+            address(place.trim()).map_err(|why| format!("is refused: '{place}' {why}"))?;
         Ok((dialect, address))
     };
     parts(text).map(read).collect()
@@ -142,7 +140,7 @@ pub(super) fn hosts(text: &str) -> Result<Vec<String>, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let read = |part: &str| match part.chars().all(good) {
         true => Ok(part.to_ascii_lowercase()),
-        false => Err(format!("is no list: '{part}' is no host name (without port)")),
+        false => Err(format!("is refused: '{part}' is no host name (without port)")),
     };
     parts(text).map(read).collect()
 }

@@ -282,7 +282,7 @@ mod tests {
             (&[("peer-timeout", "100ms")], "longer than a heartbeat (100 ms)"),
             (&[("connect-retries", "0")], "a number from 1"),
             (&[("forward-timeout", "0")], "at least 1ms"),
-            (&[("dialect", "hraftd")], "'hraftd' is not NAME=ADDR"),
+            (&[("dialect", "hraftd")], "must be NAME=ADDR"),
             (&[("dialect", "etcd=127.0.0.1:1")], "there are "),
             (&[("dialect", "hraftd=nowhere")], "is not an address"),
             (&[("dialect", "hraftd=127.0.0.1:7480")], "--listen and --dialect hraftd"),

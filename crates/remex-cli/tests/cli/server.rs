@@ -92,6 +92,8 @@ fn ports_that_overlap_are_a_mistake_with_a_way_out() {
     refused(&ran, 2, &["--listen and --peer-listen overlap", "--single-port"]);
     let two = ["serve", "--dialect", "hraftd=[::]:7000", "--dialect", "raftexample=0.0.0.0:7000"];
     refused(&run(&two), 2, &["--dialect hraftd and --dialect raftexample", "another port"]);
+    let always = ["serve", "--dialect", "tailfeather=127.0.0.1:7000"];
+    refused(&run(&always), 2, &["'tailfeather' is spoken on the client port, always", "hraftd"]);
     let said = ["serve", "--single-port", "--peer-listen", "127.0.0.1:7000"];
     refused(&run(&said), 2, &["--peer-listen is 127.0.0.1:7000", "--single-port", "leave one"]);
 }
@@ -99,7 +101,7 @@ fn ports_that_overlap_are_a_mistake_with_a_way_out() {
 #[test]
 fn times_that_do_not_fit_together_name_both_values() {
     let pace = ["serve", "--heartbeat", "300ms"];
-    refused(&run(&pace), 2, &["750 ms", "300 ms", "raise the one or lower the other"]);
+    refused(&run(&pace), 2, &["750 ms", "300 ms", "raise --election-timeout or lower --heartbeat"]);
     let pauses = ["serve", "--connect-pause", "2s"];
     refused(&run(&pauses), 2, &["2000 ms", "1000 ms"]);
     refused(&run(&["serve", "--peer-timeout", "1h"]), 2, &["3600000 ms", "at most"]);

@@ -252,7 +252,7 @@ fn describe(seen: &Seen, expect: usize, others: &[ClusterId]) -> String {
         );
     }
     let names: Vec<&str> = seen.values().map(|(member, _)| member.name.as_str()).collect();
-    format!("found {} of {expect} nodes: {}", names.len(), names.join(", "))
+    format!("sees {} ({} of {expect} expected)", names.join(", "), names.len().min(expect))
 }
 
 /// Whether the founder was seen and no longer means to found this cluster.

@@ -136,7 +136,8 @@ impl Session {
 
 /// What a node's name begins with tells clusters apart.
 fn session_name(node: &str) -> String {
-    let prefix = node.trim_end_matches(|c: char| c.is_ascii_digit() || "-_.:".contains(c));
+    let prefix =
+        node.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['-', '_', '.', ':']);
     match prefix.replace(['.', ':'], "-").as_str() {
         "" | "n" => "remex-dev".to_owned(),
         prefix => format!("remex-dev-{prefix}"),
@@ -175,6 +176,7 @@ mod tests {
         assert_eq!(session_name("n1"), "remex-dev");
         assert_eq!(session_name("node-1"), "remex-dev-node");
         assert_eq!(session_name("a.b:3"), "remex-dev-a-b");
+        assert_eq!(session_name("a2-1"), "remex-dev-a2");
         assert_eq!(session_name("1"), "remex-dev");
     }
 

@@ -197,7 +197,7 @@ async fn read_join(shared: &Shared, body: Body) -> Result<Bytes, Error> {
 }
 
 fn other_method(method: &Method, allow: &'static str) -> Response {
-    let detail = format!("{method} is not served on this path");
+    let detail = format!("{method} means nothing here; this path serves {allow}");
     let mut response = error::failed(Error::new(ErrorCode::MethodNotAllowed, detail));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

@@ -110,9 +110,10 @@ fn url_too_long(length: usize) -> Error {
 }
 
 fn other_method(method: &Method) -> Response {
-    let detail = format!("{method} means nothing here");
+    const ALLOWED: &str = "PUT, GET, POST, DELETE";
+    let detail = format!("{method} means nothing here; every path serves {ALLOWED}");
     let mut response =
         error::failed("Method not allowed", Error::new(ErrorCode::MethodNotAllowed, detail));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("PUT, GET, POST, DELETE"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(ALLOWED));
     response
 }

@@ -40,7 +40,8 @@ pub(crate) fn reply<T: Serialize>(status: StatusCode, body: &T) -> Response {
 /// The key of a parameter or an operation.
 pub(crate) fn key(text: &str) -> Result<Key, Error> {
     if text.is_empty() {
-        return Err(Error::new(ErrorCode::InvalidKey, "the key is empty"));
+        return Err(Error::new(ErrorCode::InvalidKey, "the key is empty")
+            .hint("name a key of at least one character"));
     }
     key_text(text.as_bytes()).map(Key::from)
 }

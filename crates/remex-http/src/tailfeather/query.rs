@@ -57,6 +57,7 @@ impl Query {
     pub(crate) fn needed(&self, name: &'static str) -> Result<&str, Error> {
         self.text(name).ok_or_else(|| {
             Error::new(ErrorCode::BadRequest, format!("the parameter `{name}` is missing"))
+                .hint(format!("add {name}=… to the query"))
         })
     }
 }

@@ -36,6 +36,9 @@ pub(crate) const REGISTRATION: Registration = Registration {
     example: |url| format!("curl '{url}/tailfeather/key-val/set?key=a&val=1'"),
 };
 
+const PATHS_HINT: &str = "the paths are /tailfeather/key-val/ with read, set, del, cas or batch, \
+                          and /tailfeather/admin/ with flock, fly-with-us or fly-away";
+
 /// How long a node that is named by its URL has to say where its peers reach it.
 const NEIGHBOR_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -101,7 +104,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     let Some(action) = Action::of(parts.uri.path()) else {
         let detail = format!("nothing is served at {}", parts.uri.path());
-        return error::answer(Error::new(ErrorCode::NotFound, detail));
+        return error::answer(Error::new(ErrorCode::NotFound, detail).hint(PATHS_HINT));
     };
     if action.allow().split(", ").all(|method| parts.method != method) {
         return error::other_method(action.allow());

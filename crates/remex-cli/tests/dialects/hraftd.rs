@@ -352,6 +352,8 @@ fn h12_nobody_is_removed_for_a_mistake() {
         (newcomer(first.peer, "node7"), "is node0, not node7"),
         // The node that was asked itself.
         (newcomer("127.0.0.1:1", "node0"), "does not remove itself"),
+        // One that is well, for an address at which nobody is.
+        (newcomer("127.0.0.1:1", "node1"), "no node answers at 127.0.0.1:1"),
     ] {
         let reply = ask(first.dialect, "POST", "/join", &body);
         assert_eq!(reply.status, 500, "{body}: {}", reply.text());

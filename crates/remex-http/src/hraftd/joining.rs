@@ -3,16 +3,20 @@
 //!
 //! The leader looks at the node first, so a member that asks again changes nothing, one that lost
 //! its disk takes its own place, and a running node that has another name than the request says is
-//! an error: nobody is removed for a mistyped id. Only if the id or the address belong to a member
+//! an error: nobody is removed for a mistyped id. Nor for a mistyped address: a member that runs
+//! makes room only for a node that answers. Only if the id or the address belong to a member
 //! that is not the node in question is that member removed first, as hraftd does.
 
 use std::time::Instant;
 
-use remex_model::{Error, ErrorCode, MemberRequest, MemberStep, MemberView};
+use remex_model::{Error, ErrorCode, MemberRequest, MemberRole, MemberStep, MemberView};
 
 use super::convert::Newcomer;
 use crate::layers;
 use crate::surface::Shared;
+
+/// A member that was heard of within so many milliseconds runs.
+const RUNS_MS: u64 = 3_000;
 
 /// Makes a node a member; waits up to `until` for it to vote.
 pub(crate) async fn join(
@@ -36,6 +40,17 @@ pub(crate) async fn join(
             if old.is_empty() {
                 return Err(error);
             }
+            let me = shared.admin.node().id;
+            let runs = old.iter().find(|old| old.id != me && old.runs_elsewhere(newcomer));
+            if let Some(old) = runs
+                && !answers(shared, newcomer, until).await
+            {
+                let Newcomer { name, address } = newcomer;
+                let old = &old.peer_address;
+                let detail = format!("{name} runs at {old}, and no node answers at {address}");
+                let hint = "check `addr`; start the node there first, or stop the other one";
+                return Err(Error::new(ErrorCode::Conflict, detail).hint(hint).retry_after(1_000));
+            }
             let names = remove(shared, &old).await?;
             take_in(shared, newcomer, until).await.map_err(|error| {
                 let detail = format!("{names} was removed as asked, but then: {}", error.detail);
@@ -49,6 +64,7 @@ pub(crate) async fn join(
 trait Likeness {
     fn name_is_that_of(&self, newcomer: &Newcomer) -> bool;
     fn address_is_that_of(&self, newcomer: &Newcomer) -> bool;
+    fn runs_elsewhere(&self, newcomer: &Newcomer) -> bool;
 }
 
 impl Likeness for MemberView {
@@ -61,11 +77,27 @@ impl Likeness for MemberView {
     fn address_is_that_of(&self, newcomer: &Newcomer) -> bool {
         self.name != newcomer.name && self.peer_address == newcomer.address
     }
+
+    /// Its name, at an address of its own at which it is well.
+    fn runs_elsewhere(&self, newcomer: &Newcomer) -> bool {
+        self.name_is_that_of(newcomer) && self.last_contact_ms.is_some_and(|ms| ms < RUNS_MS)
+    }
 }
 
 async fn take_in(shared: &Shared, newcomer: &Newcomer, until: Instant) -> Result<(), Error> {
     let Newcomer { name, address } = newcomer.clone();
     layers::take_in(shared, address, Some(name), until).await.map(drop)
+}
+
+/// Whether a node runs at the newcomer's address.
+async fn answers(shared: &Shared, newcomer: &Newcomer, deadline: Instant) -> bool {
+    let Newcomer { name, address: peer_address } = newcomer.clone();
+    // Not awaited, so that nothing but this is told by `NotReady`.
+    let step =
+        MemberStep::Add { peer_address, name: Some(name), role: MemberRole::Voter, awaited: false };
+    let request = MemberRequest { step, force: false, deadline };
+    let answer = layers::within(deadline, shared.admin.change_members(request)).await;
+    !matches!(answer, Err(error) if error.code == ErrorCode::NotReady)
 }
 
 /// The members that are meant.

@@ -1,6 +1,6 @@
 //! The pages of the dialects: every test that one names exists.
 //!
-//! A page says in tables which behaviours of an imitated system are reproduced, with the test that
+//! A page says in tables which behaviors of an imitated system are reproduced, with the test that
 //! shows it in a column called `shown by`. A name there that no function bears has been renamed, and
 //! the page would go on promising what nobody checks.
 

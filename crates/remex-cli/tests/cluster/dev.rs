@@ -1,5 +1,5 @@
 //! `remex dev`: a whole cluster in one command, and nothing left of it afterwards. Names that begin
-//! with a letter and a number are rows of the list of imitated behaviours, docs/dialects/raft.md.
+//! with a letter and a number are rows of the list of imitated behaviors, docs/dialects/raft.md.
 
 use std::collections::BTreeMap;
 use std::fs;

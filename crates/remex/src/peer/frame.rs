@@ -33,7 +33,10 @@ pub(crate) fn take(buffer: &mut BytesMut, payload_max: usize) -> io::Result<Opti
     let [a, b, c, d, checksum @ ..] = *header;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
     if length > payload_max {
-        let message = format!("a frame of {length} bytes, at most {payload_max} are taken");
+        let message = foreign([a, b, c, d]).map_or_else(
+            || format!("a frame of {length} bytes, at most {payload_max} are taken"),
+            ToOwned::to_owned,
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     if buffer.len() < HEADER_BYTES + length {
@@ -46,6 +49,21 @@ pub(crate) fn take(buffer: &mut BytesMut, payload_max: usize) -> io::Result<Opti
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame's checksum is wrong"));
     }
     Ok(Some(payload))
+}
+
+/// The likeliest of what is no frame: ports for clients and for peers that were mistaken for each
+/// other. What HTTP begins with is longer than any frame.
+fn foreign(start: [u8; 4]) -> Option<&'static str> {
+    match &start {
+        b"HTTP" => Some(
+            "HTTP is spoken there: this is an address for clients; give that of its --peer-listen, \
+             or write http:// in front of it",
+        ),
+        b"GET " | b"PUT " | b"POST" | b"DELE" | b"HEAD" => {
+            Some("it speaks HTTP: clients connect to the address of --listen")
+        }
+        _ => None,
+    }
 }
 
 /// Reads one frame.
@@ -106,5 +124,17 @@ mod tests {
         }
         let mut huge = BytesMut::from(&[0xff; 64][..]);
         assert!(take(&mut huge, PAYLOAD_BYTES_MAX).is_err());
+    }
+
+    #[test]
+    fn ports_that_were_mistaken_for_each_other_are_told() {
+        for (sent, want) in [
+            ("HTTP/1.1 400 Bad Request\r\n", "--peer-listen"),
+            ("GET /v1/node HTTP/1.1\r\n", "clients connect to the address of --listen"),
+            ("SSH-2.0-OpenSSH\r\n", "a frame of"),
+        ] {
+            let error = take(&mut BytesMut::from(sent), PAYLOAD_BYTES_MAX).unwrap_err();
+            assert!(error.to_string().contains(want), "{sent}: {error}");
+        }
     }
 }

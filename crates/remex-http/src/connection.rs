@@ -73,6 +73,7 @@ impl Protocol {
         watcher: Watcher,
     ) {
         let stream = match &shared.guests {
+            _ if !dispatch.is_client_port() => stream,
             None => stream,
             Some(guests) => match timeout(self.head_timeout, sort(stream, &**guests, shared)).await
             {

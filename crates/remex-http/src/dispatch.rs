@@ -58,9 +58,14 @@ impl Dispatch {
         Self { routes: routes(&shared, only), shared, only }
     }
 
+    /// Whether it answers on the client port, not for one dialect alone.
+    pub(crate) fn is_client_port(&self) -> bool {
+        self.only.is_none()
+    }
+
     /// How request lines begin that are escaped before they are read.
     pub(crate) fn unescaped(&self) -> &'static [&'static [u8]] {
-        if self.only.is_none() { &UNESCAPED } else { &[] }
+        if self.is_client_port() { &UNESCAPED } else { &[] }
     }
 
     /// Answers one request, layers included.
@@ -83,7 +88,7 @@ impl Dispatch {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
-        if self.only.is_none() && native::is_key(request.uri().path()) {
+        if self.is_client_port() && native::is_key(request.uri().path()) {
             let deadline = self.shared.deadline_of(arrival);
             return native::answer_key(&self.shared, request, deadline).await.into_response();
         }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use remex_http::Guests;
-use tokio::net::TcpStream;
+use remex_http::{Guests, Listener};
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::fake::Fake;
 use crate::server::Server;
 use crate::wire::{Wire, request};
 
@@ -197,6 +198,41 @@ async fn shutdown_closes_connections_that_have_not_said_whose_they_are() {
         assert!(wire.is_closed().await);
     }
     server.ended().await;
+}
+
+/// Takes everybody, and drops them.
+#[derive(Debug)]
+struct Greedy;
+
+impl Guests for Greedy {
+    fn wants(&self, _first: &[u8]) -> Option<bool> {
+        Some(true)
+    }
+
+    fn take(&self, stream: TcpStream) {
+        drop(stream);
+    }
+}
+
+/// Who opens the port of a dialect to strangers does not open that for peers with it.
+#[tokio::test]
+async fn guests_come_in_by_the_client_port_alone() {
+    let mut doors = Vec::new();
+    let mut ports = Vec::new();
+    for dialect in [None, Some("hraftd")] {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        ports.push(socket.local_addr().unwrap().port());
+        doors.push(Listener { socket, dialect: dialect.map(|name| name.parse().unwrap()) });
+    }
+    let mut surface = Arc::new(Fake::new()).surface();
+    surface.guests = Some(Arc::new(Greedy));
+    let server = tokio::spawn(remex_http::serve(doors, surface, std::future::pending()));
+    let mut wire = Wire::connect(ports[1]).await;
+    assert_eq!(wire.ask("GET /status HTTP/1.1", b"").await.status(), 200);
+    let mut wire = Wire::connect(ports[0]).await;
+    wire.send(b"a frame of theirs").await;
+    assert!(wire.is_closed().await);
+    server.abort();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! hraftd and huffleraft's form of it, as `docs/dialects/hraftd.md` tells them: rows H4, H5 and H10
 //! to H13.
 
+use remex_testkit::cluster::Patience;
 use remex_testkit::http::HttpClient;
 use serde_json::json;
 
@@ -149,7 +150,9 @@ fn h9_keys_are_logged_if_asked_for_and_values_never() {
     assert_eq!(ask(node.dialect, "POST", "/raft1/key", body).status, 200);
     assert_eq!(ask(node.dialect, "DELETE", "/key/no", "").status, 200);
     assert_eq!(ask(node.native, "PUT", "/v1/kv/any/api", "planted-secret").status, 201);
-    let log = node.log(&mut stage);
+    // A write is answered before it is told of.
+    let mut patience = Patience::default();
+    let mut log = node.log(&mut stage);
     for line in [
         "set key=\"yes\"",
         "set key=\"no\"",
@@ -157,7 +160,10 @@ fn h9_keys_are_logged_if_asked_for_and_values_never() {
         "deleted key=\"no\"",
         "set key=\"any/api\"",
     ] {
-        assert!(log.contains(line), "{line}: {log}");
+        while !log.contains(line) {
+            assert!(patience.pause(), "{line}: {log}");
+            log = node.log(&mut stage);
+        }
     }
     assert!(!log.contains("planted-secret"), "{log}");
 }

@@ -118,6 +118,11 @@ impl Steward {
         for changes in steps {
             membership = propose(serving, changes, false, deadline).await?;
         }
+        // It was heard of just now, and connects in a moment: another node of its name that asks
+        // meanwhile would push it out otherwise, and nobody it knows could tell it.
+        if let Some(peer) = cluster.peers().get(&id).filter(|_| added) {
+            cluster.note_contact(peer);
+        }
         match membership.get(id) {
             Some((member, _)) => Ok((member.clone(), added)),
             None => {

@@ -1,11 +1,11 @@
 //! Members that are named before their nodes run.
 
-use remex::Config;
+use remex::{Config, Fatal};
 use remex_model::{ErrorCode, MemberRole, MemberStep, MemberView};
 
 use super::fleet::Fleet;
 use super::membership::{alone, joining, waiting};
-use super::{put, value};
+use super::{PATIENCE, put, value};
 
 const TRIO: [&str; 3] = ["n1", "n2", "n3"];
 
@@ -156,4 +156,33 @@ async fn a_whole_cluster_starts_again_with_a_member_that_is_awaited() {
     fleet.start_with(waiting(&fleet, "n4")).await;
     fleet.until_voters("n4", &["n1", "n2", "n3", "n4"]).await;
     assert_eq!(value(&fleet.service("n4"), "key").await.as_deref(), Some("2"));
+}
+
+/// Of two nodes that come under the awaited name at once, one is the awaited one, and stays: it is
+/// not taken for gone before it had the time to connect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_of_two_nodes_of_the_awaited_name_is_not_pushed_out_by_the_second() {
+    let mut fleet = founded(&["n1"], &["n2", "twin"]).await;
+    fleet.change("n1", awaited("n2", &fleet.address("n2"), MemberRole::Voter)).await.unwrap();
+    // Whoever leads for a moment only takes nobody for gone.
+    let is_old = |fleet: &Fleet| fleet.node("n1").admin().status().uptime_ms > 4000;
+    fleet.until("n1", "a leader that knows who is alive", |_| is_old(&fleet)).await;
+    let first = joining(&fleet, "n2", "n1");
+    let second = Config {
+        peer_listen: fleet.address("twin").parse().unwrap(),
+        data_dir: fleet.directory("twin"),
+        ..first.clone()
+    };
+    let (first, second) = tokio::join!(fleet.try_start(first), fleet.try_start(second));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let ended = async {
+        tokio::select! {
+            fatal = first.failed() => fatal,
+            fatal = second.failed() => fatal,
+        }
+    };
+    let fatal =
+        tokio::time::timeout(PATIENCE, ended).await.expect("one is told that it is too many");
+    assert!(matches!(&fatal, Fatal::Failed(reason) if reason.contains("n2")), "{fatal:?}");
+    fleet.until_voters("n1", &["n1", "n2"]).await;
 }

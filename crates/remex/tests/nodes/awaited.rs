@@ -162,7 +162,7 @@ async fn a_whole_cluster_starts_again_with_a_member_that_is_awaited() {
 /// not taken for gone before it had the time to connect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_of_two_nodes_of_the_awaited_name_is_not_pushed_out_by_the_second() {
-    let mut fleet = founded(&["n1"], &["n2", "twin"]).await;
+    let fleet = founded(&["n1"], &["n2", "twin"]).await;
     fleet.change("n1", awaited("n2", &fleet.address("n2"), MemberRole::Voter)).await.unwrap();
     // Whoever leads for a moment only takes nobody for gone.
     let is_old = |fleet: &Fleet| fleet.node("n1").admin().status().uptime_ms > 4000;

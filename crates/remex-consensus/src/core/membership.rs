@@ -22,7 +22,7 @@
 //! not need its vote any more then, not even after a crash of all of them: of two voters of which
 //! one leaves, the other one is never elected again unless it knows that it is alone. So a node
 //! applies the leaving entry, and a leader lets anybody hear that it is committed, only when it has
-//! synced that it is ([`Parting`]). And **a leader that leaves commits nothing**, not even the leaving
+//! synced that it is ([`Parting`]). And **a leader that is to lose its vote commits nothing**, not even the leaving
 //! entry that it may have been elected with: it brings one that stays up to date and hands over to it
 //! ([`Core::hand_on`]), and that one commits, syncs and tells.
 
@@ -144,9 +144,9 @@ impl Core {
         }
     }
 
-    /// Whether this node leads and will be gone once the joint membership is left.
+    /// Whether this node leads and will have no vote once the joint membership is left.
     pub(super) fn leads_leaving(&self) -> bool {
-        let leaves = |(_, part)| part == Part::Leaving;
+        let leaves = |(_, part): (_, Part)| part.voted() && !part.votes();
         self.leads() && self.membership.get(self.id()).is_some_and(leaves)
     }
 

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn absolute_paths_of_a_machine_are_found() {
         assert_eq!(found("a.md", "see /home/me/x\nand `/root/y`\nand \"/Users/z/\""), 3);
-        assert_eq!(found("a.md", "/v1/kv/home/x, jobs/work/1 and https://x/home/y"), 0);
+        assert_eq!(found("a.md", "/v1/kv/home/x, jobs/home/1 and https://x/home/y"), 0);
     }
 
     #[test]

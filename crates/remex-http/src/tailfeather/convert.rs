@@ -197,6 +197,17 @@ fn node(member: MemberView) -> NodeBody {
     NodeBody { name: member.name, uri }
 }
 
+/// A URL with the usual port if it names none.
+pub(crate) fn with_port(url: &str) -> Cow<'_, str> {
+    let bare = url.strip_suffix('/').unwrap_or(url);
+    match bare.strip_prefix("http://") {
+        Some(host) if !host.is_empty() && (host.ends_with(']') || !host.contains([':', '/'])) => {
+            Cow::Owned(format!("{bare}:80"))
+        }
+        _ => Cow::Borrowed(url),
+    }
+}
+
 /// The name of a node that was given none: its host, and its port unless that is the usual one.
 pub(crate) fn usual_name(address: &str) -> &str {
     address.strip_suffix(":80").unwrap_or(address)
@@ -311,5 +322,16 @@ mod tests {
         assert_eq!(usual_name("localhost:9078"), "localhost:9078");
         assert_eq!(usual_name("feather.example:80"), "feather.example");
         assert_eq!(usual_name("[::1]:8080"), "[::1]:8080");
+        for (url, with) in [
+            ("http://two", "http://two:80"),
+            ("http://two/", "http://two:80"),
+            ("http://[::1]", "http://[::1]:80"),
+            ("http://two:9078", "http://two:9078"),
+            ("http://[::1]:9078/", "http://[::1]:9078/"),
+            ("nonsense", "nonsense"),
+            ("http://", "http://"),
+        ] {
+            assert_eq!(with_port(url), with);
+        }
     }
 }

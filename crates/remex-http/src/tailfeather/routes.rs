@@ -259,7 +259,8 @@ impl Call<'_> {
     async fn invite(&self) -> Reply {
         let query = self.query(&["url", "name"])?;
         let url = query.needed("url")?;
-        let address = layers::peer_address("url", url)?;
+        let address = layers::peer_address("url", &convert::with_port(url))
+            .map_err(|error| error.hint("it is where clients reach the node: http://HOST:PORT"))?;
         let name = query.text("name").filter(|name| !name.is_empty()).map(str::to_owned);
         if let Some(redirect) = self.elsewhere().await? {
             return Ok(redirect);

@@ -131,7 +131,11 @@ pub(crate) struct Promote {
 impl Promote {
     pub(crate) async fn run(self, globals: &Globals) -> Result<(), Failure> {
         let change = forced(ChangeMember::promote(self.name), self.force);
-        carry_out(globals, &change.call()).await.map(drop)
+        let promoted = carry_out(globals, &change.call()).await?;
+        if promoted.is_some_and(|member| member.awaited) {
+            said(globals, "it is awaited: it becomes a voter when its node has come and caught up");
+        }
+        Ok(())
     }
 }
 

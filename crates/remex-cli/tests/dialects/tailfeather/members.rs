@@ -121,7 +121,7 @@ fn t20_what_cannot_be_invited_is_said() {
     let node = cluster.nodes()[0].address();
     for (query, said) in [
         ("", "`url` is missing"),
-        ("url=http://localhost&name=Two", "HOST:PORT"),
+        ("url=localhost&name=Two", "HOST:PORT"),
         ("url=https://localhost:9078", "TLS"),
         ("url=http://localhost:9078&nme=Two", "unknown parameter `nme`"),
     ] {

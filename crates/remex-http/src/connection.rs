@@ -72,8 +72,9 @@ impl Protocol {
         shared: &Shared,
         watcher: Watcher,
     ) {
-        let stream = match &shared.guests {
-            _ if !dispatch.is_client_port() => stream,
+        // Peers come in by the client port alone.
+        let guests = shared.guests.as_ref().filter(|_| dispatch.is_client_port());
+        let stream = match guests {
             None => stream,
             Some(guests) => match timeout(self.head_timeout, sort(stream, &**guests, shared)).await
             {

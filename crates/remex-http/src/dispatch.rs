@@ -13,7 +13,7 @@ use http::Request;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use crate::dialect::Place;
+use crate::dialect::{Place, Registration};
 use crate::registry::{DIALECTS, Dialect};
 use crate::surface::Shared;
 use crate::traffic::{Arrival, Route};
@@ -28,17 +28,20 @@ pub(crate) fn routes(shared: &Arc<Shared>, only: Option<Dialect>) -> Router {
     if let Some(Dialect(dialect)) = only {
         return (dialect.register)(Router::new(), shared);
     }
-    let beside = DIALECTS.iter().filter(|dialect| dialect.place == Place::ClientPort);
-    let router = beside.fold(Router::new(), |router, dialect| (dialect.register)(router, shared));
+    let router = beside().fold(Router::new(), |router, dialect| (dialect.register)(router, shared));
     native::register(router, shared)
+}
+
+/// The dialects that stand beside the native API.
+fn beside() -> impl Iterator<Item = &'static Registration> {
+    DIALECTS.iter().filter(|dialect| dialect.place == Place::ClientPort)
 }
 
 /// What a request to this path is about on the client port.
 pub(crate) fn route_of(path: &str) -> Route {
     match native::route_of(path) {
         Route::Other => {
-            let beside = DIALECTS.iter().filter(|dialect| dialect.place == Place::ClientPort);
-            beside.filter_map(|dialect| (dialect.route_of)(path)).next().unwrap_or(Route::Other)
+            beside().find_map(|dialect| (dialect.route_of)(path)).unwrap_or(Route::Other)
         }
         route => route,
     }

@@ -48,5 +48,5 @@ pub(crate) use pretty::indent;
 pub(crate) use problem::{Problem, retry_after};
 pub(crate) use request_id::RequestIds;
 pub(crate) use served_by::ServedBy;
-pub(crate) use spoken::{Spoken, spoken, spoken_error, status_of};
+pub(crate) use spoken::{Spoken, in_words, spoken, spoken_error, status_of};
 pub(crate) use text::{shown, shown_text};

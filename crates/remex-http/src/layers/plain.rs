@@ -9,7 +9,7 @@ use remex_model::{Effect, Error, Retry};
 use serde::Serialize;
 
 use super::problem::retry_after;
-use super::spoken::{spoken, spoken_error};
+use super::spoken::{in_words, spoken, spoken_error};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -23,11 +23,7 @@ pub(crate) fn plain_error(status: StatusCode, line: &str, error: Error) -> Respo
         body.push_str(line);
         body.push('\n');
     }
-    body.push_str(&error.detail);
-    if let Some(hint) = &error.hint {
-        body.push_str("; ");
-        body.push_str(hint);
-    }
+    body.push_str(&in_words(&error));
     if error.effect == Effect::Unknown {
         body.push_str("; whether it was done is unknown");
     }

@@ -18,6 +18,14 @@ pub(crate) fn spoken(mut response: Response) -> Response {
     response
 }
 
+/// What went wrong and what can be done about it, on one line.
+pub(crate) fn in_words(error: &Error) -> String {
+    match &error.hint {
+        None => error.detail.clone(),
+        Some(hint) => format!("{}; {hint}", error.detail),
+    }
+}
+
 /// As [`spoken`], for an answer that tells of an error.
 pub(crate) fn spoken_error(mut response: Response, error: Error) -> Response {
     response.extensions_mut().insert(Spoken { error: Some(error) });

@@ -44,11 +44,7 @@ fn status(code: ErrorCode) -> StatusCode {
 /// The answer that tells of an error.
 pub(crate) fn answer(error: Error) -> Response {
     let status = layers::status_of(&error, status(error.code));
-    let mut text = error.detail.clone();
-    if let Some(hint) = &error.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
+    let mut text = layers::in_words(&error);
     if status.is_server_error() {
         text.push_str(match error.effect {
             Effect::None => "; nothing was changed: try again",

@@ -69,11 +69,7 @@ fn text(error: &Error) -> String {
     if error.code == ErrorCode::NoLeader && !is_unknown {
         return NO_LEADER.to_owned();
     }
-    let mut text = error.detail.clone();
-    if let Some(hint) = &error.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
+    let mut text = layers::in_words(error);
     if is_unknown {
         text.push_str("; it may still have happened: look before you try again");
     }

@@ -101,12 +101,11 @@ impl Door {
         what: impl Future<Output = T>,
         late: impl FnOnce() -> Error,
     ) -> Result<T, Error> {
-        let mut draining = self.draining.subscribe();
         tokio::select! {
             done = tokio::time::timeout_at(context.deadline.into(), what) => {
                 done.map_err(|_elapsed| late())
             }
-            _ = draining.wait_for(|&draining| draining) => Err(stopped(Effect::None)),
+            () = self.drained() => Err(stopped(Effect::None)),
         }
     }
 
@@ -151,43 +150,43 @@ impl Door {
     }
 
     async fn write(&self, context: &Context, command: Command) -> Result<Outcome, Error> {
+        let mut is_in_doubt = false;
+        let outcome = self.propose(context, command, &mut is_in_doubt).await;
+        outcome.map_err(|error| if is_in_doubt { error.effect_unknown() } else { error })
+    }
+
+    /// Proposes a command until there is an outcome. `is_in_doubt` says whether parts have ended with a
+    /// proposal of it: they may have applied it, whatever keeps it from being proposed again.
+    async fn propose(
+        &self,
+        context: &Context,
+        command: Command,
+        is_in_doubt: &mut bool,
+    ) -> Result<Outcome, Error> {
         let needs_room = needs_room(&command);
         // A command that names itself takes effect once, however often it is proposed.
         let repeatable = command.request_key.is_some();
         let command = command.to_bytes();
         let _reservation = self.reserve(command.len())?;
-        // What is known of earlier proposals. Parts that ended with one may have applied it, whatever
-        // keeps it from being proposed again.
-        let mut earlier = Effect::None;
-        let blame = |mut error: Error, earlier| {
-            if earlier == Effect::Unknown {
-                error.effect = earlier;
-            }
-            error
-        };
         loop {
-            let running =
-                self.wait_running(context).await.map_err(|error| blame(error, earlier))?;
+            let running = self.wait_running(context).await?;
             let board = &running.board;
             if needs_room && (board.no_space() || !board.take_room(ROOM_FACTOR * command.len())) {
-                return Err(blame(no_space(&running), earlier));
+                return Err(no_space(&running));
             }
             let (reply, replied) = oneshot::channel();
-            let ttl_ticks = running.ttl_ticks(context).map_err(|error| blame(error, earlier))?;
-            let begun = Instant::now();
+            let (ttl_ticks, begun) = (running.ttl_ticks(context)?, Instant::now());
             running.inbox.push(Input::Write { command: command.clone(), ttl_ticks, reply });
             let outcome = running.wait(context, replied, Effect::Unknown).await;
             match outcome {
-                Err(Unanswered::Ended) if repeatable && !self.is_draining() => {
-                    earlier = Effect::Unknown;
-                }
+                Err(Unanswered::Ended) if repeatable && !self.is_draining() => *is_in_doubt = true,
                 Ok(outcome) => {
                     self.meters.commit.note(begun.elapsed());
                     return Ok(outcome);
                 }
                 Err(unanswered) => {
                     self.meters.proposals_failed.add();
-                    return Err(blame(unanswered.error(Effect::Unknown), earlier));
+                    return Err(unanswered.error(Effect::Unknown));
                 }
             }
         }

@@ -148,8 +148,9 @@ fn a_whole_cluster_that_is_rolled_back_together_goes_on_from_there() {
     cluster.nodes_mut().iter_mut().for_each(|node| node.start().unwrap());
     cluster.wait_ready().unwrap();
     put(&cluster.nodes()[0], "color", "green");
+    // All of them first: one that still runs would tell the others what they have lost.
+    cluster.nodes_mut().iter_mut().for_each(|node| node.kill().unwrap());
     for node in cluster.nodes_mut() {
-        node.kill().unwrap();
         roll_back(node, &copies.join(node.name()));
         node.start().unwrap();
     }
